@@ -1,0 +1,24 @@
+// `npm run demo`: sets the project up, then serves the demo page. `--port N` asks for that port.
+import { ensureInstalled, fail, root } from "../setup.mjs";
+
+await ensureInstalled();
+
+const at = process.argv.indexOf("--port");
+const port = at < 0 ? undefined : Number(process.argv[at + 1]);
+if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536)) {
+  fail("--port wants a number from 1 to 65535.");
+}
+
+const { createServer } = await import("vite");
+const server = await createServer({
+  configFile: `${root}/demo/vite.config.ts`,
+  server: port === undefined ? {} : { port, strictPort: true },
+});
+await server.listen();
+const { port: actual } = server.httpServer.address();
+// By this name and not by number: browsers give WebGPU to secure contexts only.
+console.log(`The demo page is at http://localhost:${actual}/ (Ctrl-C ends it)`);
+
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.once(signal, () => void server.close().finally(() => process.exit(code)));
+}

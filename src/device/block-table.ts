@@ -1,0 +1,144 @@
+/**
+ * The block table: the only way from a tensor to its memory. A row says in which slab, at which
+ * offset and of which generation a block is; what lies behind a row may be replaced (compaction,
+ * restore, capture) without the tensors noticing. Rows are columns of typed arrays.
+ */
+
+import type { MoorageError } from "../host/errors.ts";
+import { doubleFree, foreignHandle, requireAlive } from "../host/region.ts";
+import type { Allocation } from "../host/region.ts";
+
+/** A key unlike that of every block, ever: the row and its generation in one number below 2^53. */
+export type BlockKey = number;
+
+const rowLimit = 2 ** 24;
+
+/** The handle of a block. */
+export class DeviceAllocation implements Allocation {
+  readonly label: string;
+  readonly byteLength: number;
+  /** @internal */
+  readonly table: BlockTable;
+  /** @internal */
+  readonly region: { readonly label: string };
+  /** @internal */
+  readonly row: number;
+  /** @internal */
+  readonly generation: number;
+
+  /** @internal */
+  constructor(
+    table: BlockTable,
+    region: { readonly label: string },
+    row: number,
+    byteLength: number,
+    label: string,
+  ) {
+    this.table = table;
+    this.region = region;
+    this.row = row;
+    this.generation = table.generation[row]!;
+    this.byteLength = byteLength;
+    this.label = label;
+  }
+
+  get isAlive(): boolean {
+    return this.table.generation[this.row] === this.generation;
+  }
+
+  /** Byte offset in the slab. */
+  get byteOffset(): number {
+    requireAlive(this, this.region);
+    return this.table.offset[this.row]!;
+  }
+
+  /** @internal */
+  get key(): BlockKey {
+    return this.generation * rowLimit + this.row;
+  }
+}
+
+export class BlockTable {
+  /** Index of the slab in the pool. */
+  slab = new Int32Array(256);
+  /** Byte offset in the slab. */
+  offset = new Float64Array(256);
+  /** Bytes that the block owns, padding included: what may be bound. */
+  extent = new Float64Array(256);
+  /** Grows whenever the row's block ends: older handles are dead from then on. */
+  generation = new Uint32Array(256);
+  references = new Int32Array(256);
+  /** The block's node in the slab's allocator, or -1 where a page holds it. */
+  node = new Int32Array(256);
+  /** Why a block holds no value: the work that should have written it failed. */
+  readonly failures = new Map<BlockKey, MoorageError>();
+  readonly #handles: (DeviceAllocation | null)[] = [];
+  #unused: number[] = [];
+
+  /** A new row. O(1). */
+  add(
+    region: { readonly label: string },
+    slab: number,
+    node: number,
+    byteOffset: number,
+    extent: number,
+    byteLength: number,
+    label: string,
+  ): DeviceAllocation {
+    const row = this.#unused.pop() ?? this.#handles.length;
+    if (row >= this.slab.length) this.#grow();
+    this.slab[row] = slab;
+    this.node[row] = node;
+    this.offset[row] = byteOffset;
+    this.extent[row] = extent;
+    this.references[row] = 1;
+    const handle = new DeviceAllocation(this, region, row, byteLength, label);
+    this.#handles[row] = handle;
+    return handle;
+  }
+
+  /** Ends a row's block; its handles are dead from now on. O(1). */
+  remove(handle: DeviceAllocation): void {
+    const { row } = handle;
+    this.generation[row]!++;
+    this.#handles[row] = null;
+    this.#unused.push(row);
+  }
+
+  /** Throws `FOREIGN_HANDLE` or `DOUBLE_FREE` unless `region` may free the handle now. */
+  checkFree(handle: DeviceAllocation, region: { readonly label: string }): void {
+    if (handle.table !== this || handle.region !== region)
+      throw foreignHandle(handle.label, region.label);
+    if (!handle.isAlive) throw doubleFree(handle.label, region.label);
+  }
+
+  /** Every live block. */
+  *live(): Iterable<DeviceAllocation> {
+    for (const handle of this.#handles) if (handle !== null) yield handle;
+  }
+
+  /** Drops the failures of blocks that are gone. */
+  forgetFailures(): void {
+    for (const key of this.failures.keys()) {
+      if (this.generation[key % rowLimit] !== Math.floor(key / rowLimit)) this.failures.delete(key);
+    }
+  }
+
+  get metadataBytes(): number {
+    return this.slab.length * 40;
+  }
+
+  #grow(): void {
+    const length = this.slab.length * 2;
+    const grow = <T extends Int32Array | Uint32Array | Float64Array>(grown: T, old: T): T => {
+      grown.set(old);
+      return grown;
+    };
+    this.slab = grow(new Int32Array(length), this.slab);
+    this.offset = grow(new Float64Array(length), this.offset);
+    this.extent = grow(new Float64Array(length), this.extent);
+    this.generation = grow(new Uint32Array(length), this.generation);
+    this.references = grow(new Int32Array(length), this.references);
+    this.node = grow(new Int32Array(length), this.node);
+  }
+}

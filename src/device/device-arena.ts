@@ -1,0 +1,149 @@
+/**
+ * `DeviceArena`: scratch of kernels, and results that stay inside a scope. Blocks are bumped out of
+ * leased pages, one open page to each slab so that outputs can be kept apart from inputs; the pages
+ * go back in bulk when the arena ends, and a disposed block's memory earlier where it can.
+ */
+
+import { alignUp } from "../host/alignment.ts";
+import { LifetimeError } from "../host/errors.ts";
+import { checkRequest, Region } from "../host/region.ts";
+import type { AllocationRequest } from "../host/region.ts";
+import { RegionLedger } from "../host/statistics.ts";
+import type { RegionStats } from "../host/statistics.ts";
+import type { BlockTable, DeviceAllocation } from "./block-table.ts";
+import type { BlockCopy } from "./device-heap.ts";
+import type { DevicePage, DevicePagePool } from "./device-pages.ts";
+
+export class DeviceArena extends Region<DeviceAllocation> {
+  readonly kind = "device-arena";
+  readonly label: string;
+  readonly #pages: DevicePagePool;
+  readonly #table: BlockTable;
+  readonly #copy: BlockCopy;
+  readonly #ledger: RegionLedger;
+  /** Pages that small blocks are bumped out of; at most one to a slab is open. */
+  readonly #open: DevicePage[] = [];
+  readonly #full: DevicePage[] = [];
+  readonly #blocks: DeviceAllocation[] = [];
+  readonly #pageOf = new Map<number, DevicePage>();
+  #ended = false;
+
+  constructor(pages: DevicePagePool, table: BlockTable, copy: BlockCopy, label = "device arena") {
+    super();
+    this.#pages = pages;
+    this.#table = table;
+    this.#copy = copy;
+    this.#ledger = new RegionLedger("device-arena", pages.ledger);
+    this.label = label;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** O(open pages). `avoid` has a bit for each slab that the block should not be in. */
+  alloc(request: AllocationRequest, avoid = 0): DeviceAllocation {
+    const { byteLength, label = "scratch" } = request;
+    checkRequest(request, this.label);
+    if (this.#ended) {
+      throw new LifetimeError(
+        "SCOPE_ENDED",
+        `"${label}" was asked of ${this.label}, whose scope has ended; allocate inside the scope`,
+        { label },
+      );
+    }
+    const extent = alignUp(byteLength, this.#pages.granuleBytes);
+    let page: DevicePage;
+    try {
+      page = this.#page(extent, avoid, label);
+    } catch (error) {
+      this.#ledger.failed();
+      throw error;
+    }
+    const { slab } = page;
+    const offset = page.start + page.used;
+    page.used += extent;
+    this.#ledger.allocated(byteLength, extent - byteLength);
+    const block = this.#table.add(this, slab.index, -1, offset, extent, byteLength, label);
+    this.#blocks.push(block);
+    if (page.isDedicated) this.#pageOf.set(block.row, page);
+    return block;
+  }
+
+  #page(extent: number, avoid: number, label: string): DevicePage {
+    let other: DevicePage | null = null;
+    for (const page of this.#open) {
+      if (page.byteLength - page.used < extent) continue;
+      if (page.slab.index >= 31 || (avoid & (1 << page.slab.index)) === 0) return page;
+      other ??= page;
+    }
+    const apart = this.#pages.leaseApart(extent, avoid, label);
+    if (apart !== null) return this.#adopt(apart);
+    // No colour is to be had without growth: the dispatch will bind exact ranges.
+    return other ?? this.#adopt(this.#pages.lease(extent, avoid, label));
+  }
+
+  #adopt(page: DevicePage): DevicePage {
+    this.#ledger.reserve(page.byteLength);
+    if (page.isDedicated) return page;
+    const rival = this.#open.findIndex((open) => open.slab === page.slab);
+    if (rival >= 0) this.#full.push(...this.#open.splice(rival, 1));
+    this.#open.push(page);
+    return page;
+  }
+
+  /** Drops one reference. A block with a page of its own gives it back now, others at the end. */
+  free(block: DeviceAllocation): void {
+    this.#table.checkFree(block, this);
+    const { row } = block;
+    this.#table.references[row]!--;
+    if (this.#table.references[row]! > 0) return;
+    const extent = this.#table.extent[row]!;
+    const end = this.#table.offset[row]! + extent;
+    const slab = this.#table.slab[row]!;
+    this.#table.remove(block);
+    this.#ledger.freed(block.byteLength, extent - block.byteLength);
+    const own = this.#pageOf.get(row);
+    if (own !== undefined) {
+      this.#pageOf.delete(row);
+      this.#return(own);
+      return;
+    }
+    const open = this.#open.find(
+      (page) => page.slab.index === slab && page.start + page.used === end,
+    );
+    // The last block of an open page: the bump goes back. Any other waits for the end of the arena.
+    if (open !== undefined) open.used -= extent;
+    else this.#ledger.defer(extent);
+  }
+
+  #return(page: DevicePage): void {
+    this.#ledger.reserve(-page.byteLength);
+    this.#pages.giveBack(page);
+  }
+
+  /** Ends every block and gives all pages back; recorded work may still use them. O(blocks). */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const block of this.#blocks) if (block.isAlive) this.#table.remove(block);
+    this.#ledger.freedInBulk();
+    for (const page of this.#open) this.#return(page);
+    for (const page of this.#full) this.#return(page);
+    for (const page of this.#pageOf.values()) this.#return(page);
+    this.#blocks.length = 0;
+    this.#pageOf.clear();
+  }
+
+  stats(): RegionStats {
+    return this.#ledger.stats();
+  }
+
+  protected copyContents(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
+    this.#copy(from, to, byteLength);
+  }
+
+  protected requestLike(block: DeviceAllocation, byteLength: number): AllocationRequest {
+    return { byteLength, label: block.label };
+  }
+}

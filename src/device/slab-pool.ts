@@ -1,0 +1,277 @@
+/**
+ * The slabs of a device, and where in them a block is put.
+ *
+ * Colour: WebGPU refuses a buffer that one dispatch both reads and writes, even in disjoint ranges.
+ * So the outputs of a dispatch are placed in slabs that none of its inputs live in, where that does
+ * not cost a new slab beyond the first three; else the dispatch binds exact ranges.
+ */
+
+import { alignUp } from "../host/alignment.ts";
+import {
+  DeviceError,
+  InvalidArgumentError,
+  MoorageError,
+  OutOfMemoryError,
+} from "../host/errors.ts";
+import type { GpuMemory } from "./gpu-memory.ts";
+import { Slab } from "./slab.ts";
+
+/** Slabs that may be made for the sake of colour: two inputs and an output differ with three. */
+const colourCount = 3;
+
+export interface SlabPoolOptions {
+  /** All slabs together never pass this. */
+  readonly budgetBytes: number;
+  /** Bytes of an ordinary slab; default 4 MiB. */
+  readonly slabBytes?: number;
+}
+
+/** A range of a slab: `node` names it in the slab's allocator. */
+export interface Place {
+  readonly slab: Slab;
+  readonly node: number;
+}
+
+export class SlabPool {
+  /** Every block starts and ends at a multiple of this: the device's binding alignment. */
+  readonly granuleBytes: number;
+  /** Told of every new slab, and when the platform has said whether it exists. */
+  onCreate: (slab: Slab, settled: Promise<void>) => void = () => {};
+  /** Asked before a slab is destroyed: recorded work must have been submitted by then. */
+  settle: () => boolean = () => true;
+  /** Told of every slab that is gone. */
+  onDestroy: (slab: Slab) => void = () => {};
+  /** A new device buffer larger than this could not be bound whole. */
+  readonly maxSlabBytes: number;
+  readonly #memory: GpuMemory;
+  readonly #budgetBytes: number;
+  readonly #slabBytes: number;
+  readonly #slabs: (Slab | null)[] = [];
+  #serial = 0;
+  #reservedBytes = 0;
+  #peakReservedBytes = 0;
+
+  constructor(memory: GpuMemory, options: SlabPoolOptions) {
+    const { limits } = memory.device;
+    this.#memory = memory;
+    this.#budgetBytes = options.budgetBytes;
+    this.granuleBytes = Math.max(16, limits.minStorageBufferOffsetAlignment);
+    this.maxSlabBytes =
+      Math.floor(
+        Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, 2 ** 32 - 256) / 256,
+      ) * 256;
+    this.#slabBytes = Math.min(options.slabBytes ?? 4 * 1024 ** 2, this.maxSlabBytes);
+  }
+
+  get reservedBytes(): number {
+    return this.#reservedBytes;
+  }
+
+  get peakReservedBytes(): number {
+    return this.#peakReservedBytes;
+  }
+
+  get metadataBytes(): number {
+    let bytes = 0;
+    for (const slab of this.#slabs) bytes += slab?.allocator.metadataBytes ?? 0;
+    return bytes;
+  }
+
+  /** The slab with a colour; `null` only where the platform refused it. */
+  slab(index: number): Slab {
+    return this.#slabs[index]!;
+  }
+
+  /** Bytes that could still be handed out: free ones in slabs, and slabs not yet made. */
+  get availableBytes(): number {
+    return this.freeBytes + this.#growableBytes;
+  }
+
+  get freeBytes(): number {
+    let bytes = 0;
+    for (const slab of this.#slabs) {
+      if (slab !== null) bytes += slab.allocator.freeUnits * this.granuleBytes;
+    }
+    return bytes;
+  }
+
+  get #growableBytes(): number {
+    return Math.max(
+      0,
+      Math.min(this.#budgetBytes - this.#reservedBytes, this.#memory.availableBytes),
+    );
+  }
+
+  /**
+   * A range of at least `byteLength` bytes, preferably in none of the slabs whose bit is set in
+   * `avoid`. O(slabs). Throws `OUT_OF_MEMORY`, and `LIMIT_EXCEEDED` past the largest binding.
+   */
+  place(byteLength: number, avoid: number, label: string): Place {
+    const units = Math.ceil(byteLength / this.granuleBytes);
+    return (
+      this.placeApart(byteLength, avoid, label) ??
+      this.#fit(units, avoid, true) ??
+      this.#placeInNewSlab(byteLength, label)
+    );
+  }
+
+  /**
+   * A range in a slab whose bit is not set in `avoid`, or `null` where that would take a slab more
+   * than colour is worth. O(slabs).
+   */
+  placeApart(byteLength: number, avoid: number, label: string): Place | null {
+    const place = this.#fit(Math.ceil(byteLength / this.granuleBytes), avoid, false);
+    if (place !== null) return place;
+    if (this.#slabs.length >= colourCount || this.#growableBytes < byteLength) return null;
+    return this.#placeInNewSlab(byteLength, label);
+  }
+
+  #placeInNewSlab(byteLength: number, label: string): Place {
+    const slab = this.#create(byteLength, label);
+    return { slab, node: slab.allocator.allocate(Math.ceil(byteLength / this.granuleBytes)) };
+  }
+
+  #fit(units: number, avoid: number, avoided: boolean): Place | null {
+    for (const slab of this.#slabs) {
+      if (slab === null || slab.failure !== null) continue;
+      // Slabs past the 31st have no bit: they are placed in freely, and bound by exact ranges.
+      const isAvoided = slab.index < 31 && (avoid & (1 << slab.index)) !== 0;
+      if (isAvoided !== avoided) continue;
+      const node = slab.allocator.allocate(units);
+      if (node >= 0) return { slab, node };
+    }
+    return null;
+  }
+
+  /** Makes sure that `byteLength` bytes more can be placed at once. Settles when that is certain. */
+  async reserve(byteLength: number): Promise<void> {
+    const units = Math.ceil(byteLength / this.granuleBytes);
+    if (this.#slabs.some((slab) => slab !== null && slab.allocator.largestFree >= units)) return;
+    const slab = this.#create(byteLength, `reserve(${byteLength})`, byteLength);
+    await this.#settled.get(slab);
+    if (slab.failure !== null) throw slab.failure;
+  }
+
+  readonly #settled = new WeakMap<Slab, Promise<void>>();
+
+  #create(byteLength: number, label: string, preferredBytes?: number): Slab {
+    if (byteLength > this.maxSlabBytes) {
+      throw new InvalidArgumentError(
+        "LIMIT_EXCEEDED",
+        `"${label}" needs ${byteLength} bytes in one binding, and this device binds at most ${this.maxSlabBytes}; split the tensor`,
+        { label },
+      );
+    }
+    const needed = alignUp(byteLength, this.granuleBytes);
+    if (needed > this.#growableBytes) this.trim();
+    if (needed > this.#growableBytes) throw this.#refused(needed, label);
+    const preferred = preferredBytes ?? Math.max(this.#slabBytes, this.#reservedBytes / 8);
+    const size =
+      Math.floor(
+        Math.min(Math.max(needed, preferred), this.maxSlabBytes, this.#growableBytes) /
+          this.granuleBytes,
+      ) * this.granuleBytes;
+    const slab = this.#createProvisional(Math.max(size, needed), label);
+    this.#reservedBytes += slab.byteLength;
+    this.#peakReservedBytes = Math.max(this.#peakReservedBytes, this.#reservedBytes);
+    return slab;
+  }
+
+  #createProvisional(size: number, label: string): Slab {
+    const { device } = this.#memory;
+    const hole = this.#slabs.indexOf(null);
+    const index = hole === -1 ? this.#slabs.length : hole;
+    const serial = ++this.#serial;
+    // Out of memory is reported asynchronously: until then the slab is provisional, and the command
+    // stream holds back whatever is recorded.
+    device.pushErrorScope("out-of-memory");
+    let slab: Slab;
+    try {
+      const managed = this.#memory.create({
+        size,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        label: `moorage slab ${serial}`,
+      });
+      slab = new Slab(managed, index, serial, this.granuleBytes);
+    } finally {
+      const scope = device.popErrorScope();
+      const settled = scope.then(
+        (error) => this.#settle(slab, error, label),
+        (cause: unknown) => this.#settle(slab, cause, label),
+      );
+      if (slab! !== undefined) this.#settled.set(slab, settled);
+    }
+    this.#slabs[index] = slab;
+    this.onCreate(slab, this.#settled.get(slab)!);
+    return slab;
+  }
+
+  #settle(slab: Slab | undefined, error: unknown, label: string): void {
+    if (slab === undefined || error === null) return;
+    slab.failure =
+      error instanceof GPUOutOfMemoryError
+        ? new OutOfMemoryError(
+            `"${label}" needed a new slab of ${slab.byteLength} bytes, and the device has no memory for it; ` +
+              "dispose tensors, or lower budget.deviceBytes to what the machine has",
+            { requestedBytes: slab.byteLength, availableBytes: 0 },
+            { label, cause: error },
+          )
+        : new DeviceError("DEVICE_LOST", `the device was lost while "${label}" got its memory`, {
+            label,
+            cause: error,
+          });
+    this.#destroy(slab);
+  }
+
+  #refused(requestedBytes: number, label: string): OutOfMemoryError {
+    const availableBytes = this.availableBytes;
+    const largest = this.#slabs.reduce(
+      (most, slab) => Math.max(most, slab?.allocator.largestFree ?? 0),
+      0,
+    );
+    return new OutOfMemoryError(
+      `"${label}" needs ${requestedBytes} bytes of device memory: ${this.#reservedBytes} of the budget of ${this.#budgetBytes} are reserved, ` +
+        `${this.freeBytes} of them free, the largest free range has ${largest * this.granuleBytes}; dispose tensors, end scopes, or raise budget.deviceBytes`,
+      { requestedBytes, availableBytes },
+      { label },
+    );
+  }
+
+  /** Destroys slabs without a live block; returns their bytes. Submits recorded work. O(slabs). */
+  trim(): number {
+    let bytes = 0;
+    if (!this.settle()) return 0;
+    for (const slab of this.#slabs) {
+      if (slab === null || !slab.isEmpty) continue;
+      bytes += slab.byteLength;
+      this.#destroy(slab);
+    }
+    return bytes;
+  }
+
+  #destroy(slab: Slab): void {
+    if (this.#slabs[slab.index] !== slab) return;
+    this.#slabs[slab.index] = null;
+    this.#reservedBytes -= slab.byteLength;
+    slab.destroy();
+    this.onDestroy(slab);
+  }
+
+  /** Destroys every slab. */
+  close(): void {
+    for (const slab of this.#slabs) if (slab !== null) this.#destroy(slab);
+  }
+
+  /** Live slabs, for reports. */
+  get slabs(): readonly Slab[] {
+    return this.#slabs.filter((slab) => slab !== null);
+  }
+}
+
+/** Whether an error is about memory: what the caller may mend by freeing some. */
+export function isOutOfMemory(error: unknown): error is MoorageError {
+  return (
+    error instanceof MoorageError &&
+    (error.code === "OUT_OF_MEMORY" || error.code === "REGION_EXHAUSTED")
+  );
+}

@@ -1,0 +1,74 @@
+/**
+ * A slab: one large GPU buffer that many blocks share.
+ *
+ *     create ─▶ (provisional) ─ the error scope resolves ─▶ (ready) ─▶ destroyed
+ *                     └──────── out of memory ───────────▶ (failed)
+ */
+
+import type { MoorageError } from "../host/errors.ts";
+import type { ManagedBuffer } from "./gpu-memory.ts";
+import { OffsetAllocator } from "./offset-allocator.ts";
+
+/** Pieces of a slab whose last use is tracked apart. */
+const pieces = 64;
+
+export class Slab {
+  readonly buffer: GPUBuffer;
+  readonly byteLength: number;
+  /** Its place in the pool; used again once the slab is gone. It is the slab's colour. */
+  readonly index: number;
+  /** Unlike that of every other slab, ever: what caches are keyed by. */
+  readonly serial: number;
+  /** Counts in granules of {@link granuleBytes}. */
+  readonly allocator: OffsetAllocator;
+  readonly granuleBytes: number;
+  /** Bytes leased to arenas. */
+  leasedBytes = 0;
+  /** Why the platform refused this slab, once it has. */
+  failure: MoorageError | null = null;
+  readonly #managed: ManagedBuffer;
+  readonly #pieceScale: number;
+  /** The batch that last read or wrote each piece. */
+  readonly #lastUse = new Float64Array(pieces);
+
+  constructor(managed: ManagedBuffer, index: number, serial: number, granuleBytes: number) {
+    this.#managed = managed;
+    this.buffer = managed.buffer;
+    this.byteLength = managed.byteLength;
+    this.index = index;
+    this.serial = serial;
+    this.granuleBytes = granuleBytes;
+    this.allocator = new OffsetAllocator(Math.floor(this.byteLength / granuleBytes));
+    this.#pieceScale = 2 ** -Math.max(0, Math.ceil(Math.log2(this.byteLength / pieces)));
+  }
+
+  get isEmpty(): boolean {
+    return this.allocator.blockCount === 0;
+  }
+
+  /** Notes that recorded work of `batch` touches a range. O(pieces touched). */
+  use(byteOffset: number, byteLength: number, batch: number): void {
+    const scale = this.#pieceScale;
+    const last = Math.floor((byteOffset + byteLength - 1) * scale);
+    for (let piece = Math.floor(byteOffset * scale); piece <= last; piece++) {
+      this.#lastUse[piece] = batch;
+    }
+  }
+
+  /**
+   * Whether work of `batch` may touch the range: what overtakes the recording must not then. May say
+   * yes for a neighbour in the same piece, never no for the range itself.
+   */
+  isUsedBy(byteOffset: number, byteLength: number, batch: number): boolean {
+    const scale = this.#pieceScale;
+    const last = Math.floor((byteOffset + byteLength - 1) * scale);
+    for (let piece = Math.floor(byteOffset * scale); piece <= last; piece++) {
+      if (this.#lastUse[piece] === batch) return true;
+    }
+    return false;
+  }
+
+  destroy(): void {
+    this.#managed.destroy();
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * `PinnedHeap`: memory that the GPU copies from or to. A block is a mappable GPU buffer of its own,
+ * pooled by size class; while it is mapped, the host sees it as real typed arrays.
+ *
+ *               alloc                unmap (a transfer is recorded)
+ *     [pooled] ───────▶ (mapped) ─────────────────▶ (in-flight)
+ *         ▲                ▲                             │ submitted: mapAsync
+ *         │ dispose        │ GPU done                    ▼
+ *         └────────────────┴───────────────────────(mapping)
+ *
+ * A block that is disposed in flight is deferred: it goes back to the pool when the GPU is done.
+ */
+
+import { alignUp } from "./alignment.ts";
+import type { DType } from "./dtype.ts";
+import { InvalidArgumentError, LifetimeError, OutOfMemoryError } from "./errors.ts";
+import { PinnedTensor } from "./pinned-tensor.ts";
+import type { PinnedTensorOptions } from "./pinned-tensor.ts";
+import { checkRequest, doubleFree, foreignHandle, Region, requireAlive } from "./region.ts";
+import type { Allocation, AllocationRequest } from "./region.ts";
+import { RegionLedger } from "./statistics.ts";
+import type { RegionStats } from "./statistics.ts";
+
+/** A `GPUBuffer`, as far as the host has to know it. */
+export interface MappableBuffer {
+  readonly size: number;
+  mapAsync(mode: number): Promise<unknown>;
+  getMappedRange(): ArrayBuffer;
+  unmap(): void;
+  destroy(): void;
+}
+
+/** `upload` memory is written by the host and read by the GPU; `readback` the other way round. */
+export type PinnedDirection = "upload" | "readback";
+
+/** Makes the buffers: `upload` buffers come mapped, `readback` buffers unmapped. */
+export interface MappableSource {
+  create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer;
+  /**
+   * Settles when every transfer recorded so far has been submitted; `urgent` asks for that now.
+   * A buffer must not start mapping earlier: the submission would be refused.
+   */
+  whenSubmitted(urgent: boolean): Promise<void>;
+}
+
+export type PinnedState = "mapped" | "in-flight" | "mapping" | "lost";
+
+/** A request for pinned memory; `direction` is `upload` unless told. */
+export interface PinnedRequest extends AllocationRequest {
+  readonly direction?: PinnedDirection;
+}
+
+// GPUMapMode by value: `host` knows no GPU globals.
+const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
+
+/** The GPU buffer behind a block; it outlives the block and is used again by later ones. */
+class Slot {
+  readonly buffer: MappableBuffer;
+  readonly direction: PinnedDirection;
+  state: PinnedState;
+  /** The mapped range, fetched once per mapping: a second `getMappedRange` would throw. */
+  range: ArrayBuffer | null = null;
+  mapping: Promise<void> | null = null;
+  /** In the pool. */
+  pooled = false;
+  /** A readback buffer that no copy has been recorded into: nothing to wait for. */
+  idle = true;
+
+  constructor(buffer: MappableBuffer, direction: PinnedDirection) {
+    this.buffer = buffer;
+    this.direction = direction;
+    this.state = direction === "upload" ? "mapped" : "in-flight";
+  }
+}
+
+/** A block of pinned memory. */
+export class PinnedBlock implements Allocation {
+  readonly label: string;
+  readonly byteLength: number;
+  /** @internal */
+  readonly heap: PinnedHeap;
+  /** @internal */
+  readonly slot: Slot;
+  /** @internal */
+  references = 1;
+
+  /** @internal */
+  constructor(heap: PinnedHeap, slot: Slot, byteLength: number, label: string) {
+    this.heap = heap;
+    this.slot = slot;
+    this.byteLength = byteLength;
+    this.label = label;
+  }
+
+  get isAlive(): boolean {
+    return this.references > 0;
+  }
+
+  /** Always 0: a block is a buffer of its own. */
+  get byteOffset(): number {
+    requireAlive(this, this.heap);
+    return 0;
+  }
+
+  get state(): PinnedState {
+    requireAlive(this, this.heap);
+    return this.slot.state;
+  }
+
+  get direction(): PinnedDirection {
+    return this.slot.direction;
+  }
+
+  /** The buffer, for recording a copy. */
+  get buffer(): MappableBuffer {
+    requireAlive(this, this.heap);
+    return this.slot.buffer;
+  }
+
+  /** The mapped memory; throws `NOT_MAPPED` in any other state. */
+  memory(): ArrayBuffer {
+    requireAlive(this, this.heap);
+    const { slot } = this;
+    if (slot.state !== "mapped") {
+      throw new LifetimeError(
+        "NOT_MAPPED",
+        slot.state === "lost"
+          ? `"${this.label}" was pinned on a device that is lost; its contents are gone: fill it again on a new device`
+          : `"${this.label}" is ${slot.state}: the GPU owns its memory now; await mapped() before you touch it`,
+        { label: this.label },
+      );
+    }
+    slot.range ??= slot.buffer.getMappedRange();
+    return slot.range;
+  }
+
+  /** Ends the mapping, which detaches every array over it, and hands the memory to the GPU. */
+  unmap(): MappableBuffer {
+    this.memory();
+    this.slot.buffer.unmap();
+    this.slot.range = null;
+    this.slot.state = "in-flight";
+    return this.slot.buffer;
+  }
+
+  /** The buffer of a readback block, for recording a copy into it. */
+  receive(): MappableBuffer {
+    const { buffer } = this;
+    this.slot.idle = false;
+    return buffer;
+  }
+
+  /** Submits the transfer and maps again. Settles when the host may touch the memory. */
+  map(): Promise<void> {
+    requireAlive(this, this.heap);
+    return this.heap.map(this.slot, true);
+  }
+}
+
+export interface PinnedHeapOptions {
+  /** All buffers together never pass this. */
+  readonly budgetBytes: number;
+}
+
+export class PinnedHeap extends Region<PinnedBlock> {
+  readonly kind = "pinned";
+  readonly label = "pinned heap";
+  readonly #source: MappableSource;
+  readonly #budgetBytes: number;
+  readonly #ledger = new RegionLedger("pinned");
+  /** Free slots by direction and size. */
+  readonly #pool = { upload: new Map<number, Slot[]>(), readback: new Map<number, Slot[]>() };
+  #pooledBytes = 0;
+  readonly #live = new Set<PinnedBlock>();
+  readonly #deferred = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor(source: MappableSource, options: PinnedHeapOptions) {
+    super();
+    this.#source = source;
+    this.#budgetBytes = options.budgetBytes;
+  }
+
+  /** A tensor over a new block, mapped and ready to be written. Old bytes may show through. */
+  tensor<D extends DType>(options: PinnedTensorOptions<D>): PinnedTensor<D> {
+    return PinnedTensor.allocate(this, options);
+  }
+
+  /** Every live block, for reports. */
+  blocks(): Iterable<PinnedBlock> {
+    return this.#live;
+  }
+
+  /**
+   * A mapped block (`upload`), or one for the GPU to copy into (`readback`, in flight until it is
+   * mapped). O(1) from the pool; else one buffer is created. Throws `OUT_OF_MEMORY` past the budget.
+   */
+  alloc(request: PinnedRequest): PinnedBlock {
+    const { byteLength, direction = "upload", label = "pinned" } = request;
+    checkRequest(request, this.label);
+    if ((request.alignment ?? 1) > 4096) {
+      throw new InvalidArgumentError(
+        "UNSUPPORTED_ALIGNMENT",
+        `"${label}" asked for ${request.alignment} bytes alignment; pinned blocks start at the start of their buffer, mapped at page granularity: ask for 4096 at most`,
+        { label },
+      );
+    }
+    const size = sizeClass(byteLength);
+    const slot = this.#pool[direction].get(size)?.pop() ?? this.#create(size, direction, label);
+    if (slot.pooled) {
+      slot.pooled = false;
+      this.#pooledBytes -= size;
+    }
+    this.#ledger.allocated(byteLength, size - byteLength);
+    const block = new PinnedBlock(this, slot, byteLength, label);
+    this.#live.add(block);
+    return block;
+  }
+
+  #create(size: number, direction: PinnedDirection, label: string): Slot {
+    if (this.#ledger.reserved + size > this.#budgetBytes) {
+      this.trim(
+        Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.#budgetBytes)),
+      );
+    }
+    if (this.#ledger.reserved + size > this.#budgetBytes) throw this.#refused(size, label);
+    let buffer: MappableBuffer;
+    try {
+      buffer = this.#source.create(size, direction, `moorage pinned ${direction} ${size}`);
+    } catch (cause) {
+      throw this.#refused(size, label, cause);
+    }
+    this.#ledger.reserve(size);
+    return new Slot(buffer, direction);
+  }
+
+  #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {
+    this.#ledger.failed();
+    const availableBytes = Math.max(0, this.#budgetBytes - this.#ledger.reserved);
+    return new OutOfMemoryError(
+      `"${label}" needs ${requestedBytes} bytes of pinned memory, and ${availableBytes} are left of the budget of ` +
+        `${this.#budgetBytes}; dispose pinned tensors, await transfers in flight (allocAsync waits), or raise budget.pinnedBytes`,
+      { requestedBytes, availableBytes },
+      { label, cause },
+    );
+  }
+
+  /** Waits for memory in flight where the budget would otherwise refuse. */
+  override async allocAsync(request: PinnedRequest): Promise<PinnedBlock> {
+    for (;;) {
+      const result = this.tryAlloc(request);
+      if (result.ok) return result.value;
+      if (result.error.code !== "OUT_OF_MEMORY" || this.#deferred.size === 0) throw result.error;
+      await Promise.race(this.#deferred);
+    }
+  }
+
+  free(block: PinnedBlock): void {
+    if (block.heap !== this) throw foreignHandle(block.label, this.label);
+    if (!block.isAlive) throw doubleFree(block.label, this.label);
+    block.references--;
+    if (block.references > 0) return;
+    const { slot } = block;
+    const size = slot.buffer.size;
+    this.#live.delete(block);
+    this.#ledger.freed(block.byteLength, size - block.byteLength);
+    if (this.#closed || slot.state === "lost") {
+      this.#destroy(slot);
+    } else if (slot.state === "mapped" || slot.idle) {
+      this.#recycle(slot);
+    } else {
+      this.#defer(slot, size);
+    }
+  }
+
+  #defer(slot: Slot, size: number): void {
+    this.#ledger.defer(size);
+    const done: Promise<void> = this.map(slot, false).then(
+      () => this.#undefer(slot, size, done),
+      () => this.#undefer(slot, size, done),
+    );
+    this.#deferred.add(done);
+  }
+
+  #undefer(slot: Slot, size: number, done: Promise<void>): void {
+    this.#ledger.defer(-size);
+    this.#deferred.delete(done);
+    if (this.#closed || slot.state === "lost") this.#destroy(slot);
+    else this.#recycle(slot);
+  }
+
+  #recycle(slot: Slot): void {
+    if (slot.direction === "readback" && slot.state === "mapped") {
+      slot.buffer.unmap();
+      slot.range = null;
+      slot.state = "in-flight";
+    }
+    const { size } = slot.buffer;
+    const pool = this.#pool[slot.direction];
+    const list = pool.get(size);
+    if (list === undefined) pool.set(size, [slot]);
+    else list.push(slot);
+    slot.pooled = true;
+    slot.idle = true;
+    this.#pooledBytes += size;
+  }
+
+  #destroy(slot: Slot): void {
+    slot.state = "lost";
+    slot.range = null;
+    slot.buffer.destroy();
+    this.#ledger.reserve(-slot.buffer.size);
+  }
+
+  /** @internal Maps a slot once its transfer has been submitted. */
+  map(slot: Slot, urgent: boolean): Promise<void> {
+    if (slot.state === "mapped") return Promise.resolve();
+    const submitted = this.#source.whenSubmitted(urgent);
+    slot.mapping ??= this.#map(slot, submitted);
+    return slot.mapping;
+  }
+
+  async #map(slot: Slot, submitted: Promise<void>): Promise<void> {
+    try {
+      await submitted;
+      slot.state = "mapping";
+      await slot.buffer.mapAsync(mapMode[slot.direction]);
+      if (slot.state === "mapping") slot.state = "mapped";
+    } catch (cause) {
+      slot.state = "lost";
+      throw new LifetimeError(
+        "NOT_MAPPED",
+        "a pinned buffer could not be mapped again: the device is lost or the runtime was disposed",
+        { cause },
+      );
+    } finally {
+      slot.mapping = null;
+    }
+  }
+
+  /** Destroys pooled buffers until at most `keepBytes` of them are left. */
+  trim(keepBytes: number): void {
+    for (const pool of [this.#pool.readback, this.#pool.upload]) {
+      for (const list of pool.values()) {
+        while (this.#pooledBytes > keepBytes) {
+          const slot = list.pop();
+          if (slot === undefined) break;
+          this.#pooledBytes -= slot.buffer.size;
+          this.#destroy(slot);
+        }
+      }
+    }
+  }
+
+  /** Settles when nothing that was disposed is still in flight. */
+  async settled(): Promise<void> {
+    while (this.#deferred.size > 0) await Promise.all(this.#deferred);
+  }
+
+  /** Destroys every buffer; blocks that are still alive become `lost`. */
+  close(): void {
+    this.#closed = true;
+    this.trim(0);
+    for (const block of this.#live) {
+      block.slot.state = "lost";
+      block.slot.range = null;
+    }
+  }
+
+  stats(): RegionStats {
+    return this.#ledger.stats();
+  }
+
+  protected copyContents(from: PinnedBlock, to: PinnedBlock, byteLength: number): void {
+    new Uint8Array(to.memory(), 0, byteLength).set(new Uint8Array(from.memory(), 0, byteLength));
+  }
+
+  protected requestLike(block: PinnedBlock, byteLength: number): PinnedRequest {
+    return { byteLength, direction: block.direction, label: block.label };
+  }
+}
+
+/**
+ * The size of the buffer for a request: four classes in each doubling, so at most a quarter more
+ * than asked, and multiples of 256 so that every mapping and copy alignment holds.
+ */
+function sizeClass(byteLength: number): number {
+  const step = Math.max(256, 2 ** (Math.ceil(Math.log2(byteLength)) - 3));
+  return alignUp(byteLength, step);
+}

@@ -1,0 +1,147 @@
+// `npm test`: sets the project up, then runs every suite on every adapter that this machine has.
+//
+//   npm test                  everything; the last line is `N passed, N failed[, N skipped]`
+//   npm test -- FILTER...     only Vitest, with these arguments (file names, -t NAME, ...)
+//
+// With MOORAGE_TEST_COUNTS=FILE the counts go to that file as JSON, for a caller that adds them up.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { ensureBuilt, ensureInstalled, root, runNode } from "../setup.mjs";
+
+await ensureInstalled();
+await ensureBuilt();
+
+const filters = process.argv.slice(2);
+const temporary = mkdtempSync(join(tmpdir(), "moorage-test-"));
+process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const notRun = [];
+const deviceTests = ["test/device", "test/demo"];
+
+const software = await adapterFor("software");
+const system = await adapterFor("system");
+
+if (software.source === "npm-software") {
+  await vitest(software, "software", filters);
+  if (system.source !== "system") {
+    notRun.push(`a second adapter: ${shortly(system.problem)}`);
+  } else {
+    await vitest(system, "system", filters.length > 0 ? filters : deviceTests, filters.length > 0);
+  }
+} else {
+  notRun.push(`SwiftShader: ${software.problem ?? "npm carries it for Linux on x64 only"}`);
+  await vitest(system, "auto", filters);
+}
+
+if (filters.length > 0) notRun.push("the browser: a filter was given");
+else await playwright();
+
+notRun.push(`platforms other than ${process.platform}-${process.arch}`);
+for (const what of notRun) console.log(`not run: ${what}`);
+report();
+
+/** What `openAdapter` gives for a choice, asked in a process of its own: drivers can crash. */
+async function adapterFor(choice) {
+  const script =
+    `import { openAdapter } from "./dist/dawn.js"; let answer;` +
+    `try { const { source, description } = await openAdapter({ adapter: "${choice}" });` +
+    `answer = { source, description } } catch (error) { answer = { problem: error.message } }` +
+    `process.stdout.write("\\nanswer:" + JSON.stringify(answer), () => process.exit())`;
+  const { output } = await runNode(["--input-type=module", "-e", script], { capture: true });
+  const answer = /^answer:(.*)$/m.exec(output);
+  return answer === null
+    ? { problem: `asking for it ended the process: ${output}` }
+    : JSON.parse(answer[1]);
+}
+
+/** The part of the runtime's "no adapter" error that says what was tried. */
+function shortly(problem = "the system's is the same as npm's") {
+  return /Tried: (.*?)\. /.exec(problem)?.[1] ?? problem;
+}
+
+async function vitest({ description = "no adapter" }, choice, patterns, mayBeEmpty = false) {
+  console.log(`\nVitest on ${description}${patterns.length > 0 ? `: ${patterns.join(" ")}` : ""}`);
+  const results = join(temporary, `vitest-${choice}.json`);
+  const cli = join(root, "node_modules", "vitest", "vitest.mjs");
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${results}`];
+  const empty = mayBeEmpty ? ["--passWithNoTests"] : [];
+  const { code } = await runNode([cli, "run", ...reporters, ...empty, ...patterns], {
+    env: { MOORAGE_ADAPTER: choice },
+  });
+  const found = readJson(results);
+  count(
+    `Vitest on ${choice}`,
+    code,
+    found && {
+      passed: found.numPassedTests,
+      // A file that does not load has no failed test, and is a failure all the same.
+      failed: found.numFailedTests + found.testResults.filter(isBrokenFile).length,
+      skipped: found.numPendingTests + found.numTodoTests,
+    },
+  );
+}
+
+function isBrokenFile({ status, assertionResults }) {
+  return status === "failed" && !assertionResults.some((test) => test.status === "failed");
+}
+
+async function playwright() {
+  const problem = await browserProblem();
+  if (problem !== undefined) {
+    notRun.push(`the browser: ${problem}`);
+    return;
+  }
+  console.log("\nPlaywright");
+  const results = join(temporary, "playwright.json");
+  const cli = join(root, "node_modules", "@playwright", "test", "cli.js");
+  const { code } = await runNode([cli, "test", "--reporter=line,json"], {
+    env: { PLAYWRIGHT_JSON_OUTPUT_FILE: results },
+  });
+  const found = readJson(results);
+  count(
+    "Playwright",
+    code,
+    found && {
+      passed: found.stats.expected,
+      failed: found.stats.unexpected + found.stats.flaky + found.errors.length,
+      skipped: found.stats.skipped,
+    },
+  );
+}
+
+/** npm carries a browser for Linux on x64; elsewhere one that Playwright installed will do. */
+async function browserProblem() {
+  if (software.source === "npm-software" || process.env.MOORAGE_BROWSER) return undefined;
+  const { chromium } = await import("@playwright/test");
+  if (existsSync(chromium.executablePath())) return undefined;
+  return "none found; run `npx playwright install chromium`, or set MOORAGE_BROWSER=PATH";
+}
+
+/** Adds a runner's results; a runner that failed without saying which test counts as one failure. */
+function count(name, code, results) {
+  for (const key of Object.keys(total)) total[key] += results?.[key] ?? 0;
+  if (results !== undefined && (code === 0 || results.failed > 0)) return;
+  console.log(`${name} ended with exit code ${code}${results ? "" : " and without results"}.`);
+  total.failed += 1;
+}
+
+function report() {
+  const { passed, failed, skipped } = total;
+  const line = `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+  const file = process.env.MOORAGE_TEST_COUNTS;
+  if (file === undefined) {
+    console.log(`\n${line}`);
+  } else {
+    writeFileSync(file, JSON.stringify(total));
+    console.log(`\nTests together: ${line}.`);
+  }
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+}
+
+function readJson(file) {
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
+}
