@@ -13,6 +13,12 @@ export type BlockKey = number;
 
 const rowLimit = 2 ** 24;
 
+/** What a block has to know of the region that gave it. */
+export interface BlockRegion {
+  readonly label: string;
+  free(block: DeviceAllocation): void;
+}
+
 /** The handle of a block. */
 export class DeviceAllocation implements Allocation {
   readonly label: string;
@@ -20,7 +26,7 @@ export class DeviceAllocation implements Allocation {
   /** @internal */
   readonly table: BlockTable;
   /** @internal */
-  readonly region: { readonly label: string };
+  readonly region: BlockRegion;
   /** @internal */
   readonly row: number;
   /** @internal */
@@ -29,7 +35,7 @@ export class DeviceAllocation implements Allocation {
   /** @internal */
   constructor(
     table: BlockTable,
-    region: { readonly label: string },
+    region: BlockRegion,
     row: number,
     byteLength: number,
     label: string,
@@ -77,7 +83,7 @@ export class BlockTable {
 
   /** A new row. O(1). */
   add(
-    region: { readonly label: string },
+    region: BlockRegion,
     slab: number,
     node: number,
     byteOffset: number,
@@ -106,7 +112,7 @@ export class BlockTable {
   }
 
   /** Throws `FOREIGN_HANDLE` or `DOUBLE_FREE` unless `region` may free the handle now. */
-  checkFree(handle: DeviceAllocation, region: { readonly label: string }): void {
+  checkFree(handle: DeviceAllocation, region: BlockRegion): void {
     if (handle.table !== this || handle.region !== region)
       throw foreignHandle(handle.label, region.label);
     if (!handle.isAlive) throw doubleFree(handle.label, region.label);

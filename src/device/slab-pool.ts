@@ -37,6 +37,8 @@ export class SlabPool {
   readonly granuleBytes: number;
   /** Told of every new slab, and when the platform has said whether it exists. */
   onCreate: (slab: Slab, settled: Promise<void>) => void = () => {};
+  /** Told of every slab that is there to be used, before {@link onCreate}. */
+  onReserve: (slab: Slab) => void = () => {};
   /** Asked before a slab is destroyed: recorded work must have been submitted by then. */
   settle: () => boolean = () => true;
   /** Told of every slab that is gone. */
@@ -202,6 +204,7 @@ export class SlabPool {
       if (slab! !== undefined) this.#settled.set(slab, settled);
     }
     this.#slabs[index] = slab;
+    this.onReserve(slab);
     this.onCreate(slab, this.#settled.get(slab)!);
     return slab;
   }

@@ -61,6 +61,7 @@ class Slot {
   /** The mapped range, fetched once per mapping: a second `getMappedRange` would throw. */
   range: ArrayBuffer | null = null;
   mapping: Promise<void> | null = null;
+  isDestroyed = false;
   /** In the pool. */
   pooled = false;
   /** A readback buffer that no copy has been recorded into: nothing to wait for. */
@@ -306,6 +307,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
   }
 
   #destroy(slot: Slot): void {
+    if (slot.isDestroyed) return;
+    slot.isDestroyed = true;
     slot.state = "lost";
     slot.range = null;
     slot.buffer.destroy();
@@ -361,10 +364,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
   close(): void {
     this.#closed = true;
     this.trim(0);
-    for (const block of this.#live) {
-      block.slot.state = "lost";
-      block.slot.range = null;
-    }
+    for (const block of this.#live) this.#destroy(block.slot);
   }
 
   stats(): RegionStats {

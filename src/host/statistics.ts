@@ -96,13 +96,15 @@ export class RegionLedger {
   /** Everything that is live or deferred ended at once. */
   freedInBulk(): void {
     const { live, padding, deferred } = this;
-    const count = this.allocationCount - this.freeCount;
-    for (let ledger: RegionLedger | null = this; ledger !== null; ledger = ledger.#parent) {
-      ledger.freeCount += count;
-      ledger.live -= live;
-      ledger.padding -= padding;
-      ledger.deferred -= deferred;
-    }
+    this.#endInBulk(this.allocationCount - this.freeCount, live, padding, deferred);
+  }
+
+  #endInBulk(count: number, live: number, padding: number, deferred: number): void {
+    this.freeCount += count;
+    this.live -= live;
+    this.padding -= padding;
+    this.deferred -= deferred;
+    if (this.#parent !== null) this.#parent.#endInBulk(count, live, padding, deferred);
   }
 
   /** Freed bytes that cannot be used again yet, or that now can (negative). */

@@ -1,0 +1,152 @@
+/**
+ * Operations end here: an operation hands over a record (kernel, inputs, output layouts), and the
+ * executor places the outputs and gives the dispatch to the command stream.
+ */
+
+import type { DType } from "../host/dtype.ts";
+import { dtypeInfo } from "../host/dtype.ts";
+import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
+import type { Layout } from "../host/layout.ts";
+import { byteSize } from "../host/layout.ts";
+import type { AllocationRequest } from "../host/region.ts";
+import { foreignHandle } from "../host/region.ts";
+import { workgroupSize } from "../shaders/binding.ts";
+import type { BlockTable, DeviceAllocation } from "./block-table.ts";
+import type { CommandStream } from "./command-stream.ts";
+import type { Kernel } from "./kernel.ts";
+import { Tensor } from "./tensor.ts";
+import type { TensorHost, TensorInput } from "./tensor.ts";
+
+/** A tensor of any lifetime, inside the runtime. */
+export type AnyTensor<D extends DType = DType> = Tensor<D, unknown>;
+
+/** Where outputs are put: a device heap or a device arena. */
+export interface Placer {
+  alloc(request: AllocationRequest, avoid: number): DeviceAllocation;
+}
+
+/** An output that is to be made. */
+export interface OutputSpec {
+  readonly dtype: DType;
+  /** Contiguous, without offset. */
+  readonly layout: Layout;
+  readonly label: string;
+}
+
+/** What an operation asks for. Its own parameters are already in the stream's words. */
+export interface KernelRecord {
+  readonly kernel: Kernel;
+  readonly inputs: readonly AnyTensor[];
+  /** New tensors, or existing ones to write into. */
+  readonly outputs: readonly (OutputSpec | AnyTensor)[];
+  /** Words of parameters, the operands' offsets included. */
+  readonly wordCount: number;
+  /** Workgroups. */
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+}
+
+export class Executor {
+  readonly stream: CommandStream;
+  readonly host: TensorHost;
+  readonly #table: BlockTable;
+
+  constructor(stream: CommandStream, host: TensorHost, table: BlockTable) {
+    this.stream = stream;
+    this.host = host;
+    this.#table = table;
+  }
+
+  /** Runs a record with one output. O(operands). */
+  run(record: KernelRecord, placer: Placer): AnyTensor {
+    return this.runAll(record, placer)[0]!;
+  }
+
+  /** Runs a record; places its new outputs with `placer`, apart from its inputs. O(operands). */
+  runAll(record: KernelRecord, placer: Placer): AnyTensor[] {
+    this.stream.requireDevice();
+    const { kernel, inputs } = record;
+    const blocks: DeviceAllocation[] = [];
+    const offsets: number[] = [];
+    let avoid = 0;
+    for (const input of inputs) {
+      const { block } = input;
+      blocks.push(block);
+      offsets.push(input.layout.offset);
+      const slab = this.#table.slab[block.row]!;
+      if (slab < 31) avoid |= 1 << slab;
+    }
+    const outputs: AnyTensor[] = [];
+    try {
+      for (const output of record.outputs) {
+        const tensor = output instanceof Tensor ? output : this.place(output, placer, avoid);
+        outputs.push(tensor);
+        blocks.push(tensor.block);
+        offsets.push(tensor.layout.offset);
+      }
+    } catch (error) {
+      // A record is all or nothing: what was placed before the one that did not fit goes back.
+      outputs.forEach((made, index) => {
+        if (record.outputs[index] !== made) made.dispose();
+      });
+      throw error;
+    }
+    const { x, y, z } = record;
+    this.stream.dispatch({ kernel, blocks, offsets, x, y, z }, record.wordCount);
+    return outputs;
+  }
+
+  /** A tensor without contents yet: recycled memory holds old bytes. */
+  place<D extends DType>(
+    output: OutputSpec & { readonly dtype: D },
+    placer: Placer,
+    avoid: number,
+  ): AnyTensor<D> {
+    const { dtype, layout, label } = output;
+    const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
+    const block = placer.alloc({ byteLength, label }, avoid);
+    return new Tensor<D, unknown>(this.host, block, dtype, layout, label);
+  }
+
+  /** The tensor behind an input; throws `FOREIGN_HANDLE` for another runtime's, and for anything else. */
+  own<D extends DType>(input: TensorInput<D>): AnyTensor<D> {
+    if (!(input instanceof Tensor)) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `an operation was given ${describe(input)} instead of a tensor; make one with tensor(), upload() or zeros()`,
+      );
+    }
+    if (input.host !== this.host) throw foreignHandle(input.label, this.host.label);
+    // The lifetime is checked by its brand at compile time, and by its block at run time.
+    return input as unknown as AnyTensor<D>;
+  }
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  const { label } = value as { readonly label?: unknown };
+  const name = value.constructor?.name ?? "an object";
+  return typeof label === "string" ? `"${label}" (a ${name})` : `a ${name}`;
+}
+
+/** Workgroups for `invocations` in a row: folded into y where x would pass WebGPU's limit. */
+export function linearGroups(invocations: number): {
+  readonly x: number;
+  readonly y: number;
+  readonly z: 1;
+} {
+  const groups = Math.ceil(invocations / workgroupSize);
+  if (groups <= 65535) return { x: groups, y: 1, z: 1 };
+  const y = Math.ceil(groups / 65535);
+  return { x: Math.ceil(groups / y), y, z: 1 };
+}
+
+/** The error for work in a scope that has ended. */
+export function scopeEnded(label: string): LifetimeError {
+  return new LifetimeError(
+    "SCOPE_ENDED",
+    `${label} has ended, and cannot be used any more; await everything that uses it inside its function`,
+    { label },
+  );
+}

@@ -1,0 +1,241 @@
+/** Element-wise operations: from tensors to a record. */
+
+import type { DType } from "../../host/dtype.ts";
+import { dtypeInfo } from "../../host/dtype.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
+import {
+  broadcastLayout,
+  broadcastShapes,
+  contiguousLayout,
+  sameShape,
+  shapeText,
+} from "../../host/layout.ts";
+import type { Layout } from "../../host/layout.ts";
+import { parameterWords } from "../../shaders/binding.ts";
+import type { Parameter } from "../../shaders/binding.ts";
+import { elementwiseShader } from "../../shaders/elementwise.ts";
+import type { ElementwiseSpec, InputForm } from "../../shaders/elementwise.ts";
+import { linearGroups } from "../executor.ts";
+import type { AnyTensor, Executor, Placer } from "../executor.ts";
+import { Kernel } from "../kernel.ts";
+import { coalesce } from "./coalesce.ts";
+
+/** An operation on elements, whatever their dtypes and layouts. */
+export interface ElementwiseOperation {
+  readonly label: string;
+  readonly inputs: readonly string[];
+  readonly parameters: readonly Parameter[];
+  /** WGSL over the inputs' names, given their dtypes: an expression, or a body that returns. */
+  readonly text: (
+    dtypes: readonly DType[],
+    output: DType,
+  ) => { readonly expression?: string; readonly body?: string };
+  readonly isUserDefined: boolean;
+}
+
+/** What one use of an operation is given. */
+export interface ElementwiseUse {
+  readonly inputs: readonly AnyTensor[];
+  readonly output: DType;
+  /** One value for each of the operation's parameters. */
+  readonly values?: readonly number[];
+  readonly label?: string | undefined;
+  /** The shape of an operation without inputs. */
+  readonly layout?: Layout;
+  /** An existing tensor to write into, of the broadcast shape. */
+  readonly target?: AnyTensor;
+}
+
+const forms: readonly InputForm[] = ["row", "one", "strided"];
+
+/** Kernels of one runtime, by operation and then by what distinguishes their text. */
+export class ElementwiseKernels {
+  readonly #executor: Executor;
+  readonly #kernels = new Map<ElementwiseOperation, Map<number, Kernel>>();
+
+  constructor(executor: Executor) {
+    this.#executor = executor;
+  }
+
+  /** O(operands × rank). Throws `INVALID_LAYOUT` where the shapes do not broadcast. */
+  run(operation: ElementwiseOperation, use: ElementwiseUse, placer: Placer): AnyTensor {
+    const { inputs, output, target } = use;
+    const layout = outputLayout(use, operation.label);
+    const isOutputStrided = target !== undefined && !startsRow(target);
+    let isStrided = isOutputStrided;
+    let key = dtypeInfo(output).id;
+    for (const input of inputs) {
+      const form = formOf(input, layout);
+      isStrided ||= form === 2;
+      key = key * 16 + dtypeInfo(input.dtype).id * 3 + form;
+    }
+    key = key * 16;
+    if (!isStrided) {
+      const kernel = this.#kernel(operation, key, use, 0, isOutputStrided);
+      return this.#dispatch(kernel, operation, use, layout, inputs.length + 1, 4, placer);
+    }
+    const views = inputs.map((input) => broadcastLayout(input.layout, layout.shape).strides);
+    if (isOutputStrided) views.push(target.layout.strides);
+    const { shape, strides } = coalesce(layout.shape, views);
+    const kernel = this.#kernel(
+      operation,
+      key + shape.length * 2 + (isOutputStrided ? 1 : 0),
+      use,
+      shape.length,
+      isOutputStrided,
+    );
+    const { words } = this.#executor.stream;
+    let word = inputs.length + 2;
+    requireWords(
+      word + shape.length * (1 + strides.length) + operation.parameters.length,
+      operation.label,
+    );
+    for (const extent of shape) words[word++] = extent;
+    for (const own of strides) for (const stride of own) words[word++] = stride;
+    return this.#dispatch(
+      kernel,
+      operation,
+      use,
+      layout,
+      word - 1,
+      isOutputStrided ? 1 : 4,
+      placer,
+    );
+  }
+
+  #dispatch(
+    kernel: Kernel,
+    operation: ElementwiseOperation,
+    use: ElementwiseUse,
+    layout: Layout,
+    ownWords: number,
+    lanes: number,
+    placer: Placer,
+  ): AnyTensor {
+    const { stream } = this.#executor;
+    stream.words[use.inputs.length + 1] = layout.count;
+    let word = ownWords + 1;
+    if (use.values !== undefined)
+      word = writeParameters(stream, operation.parameters, use.values, word);
+    const { x, y, z } = linearGroups(Math.ceil(layout.count / lanes));
+    const output = use.target ?? { dtype: use.output, layout, label: use.label ?? operation.label };
+    return this.#executor.run(
+      { kernel, inputs: use.inputs, outputs: [output], wordCount: word, x, y, z },
+      placer,
+    );
+  }
+
+  #kernel(
+    operation: ElementwiseOperation,
+    key: number,
+    use: ElementwiseUse,
+    rank: number,
+    isOutputStrided: boolean,
+  ): Kernel {
+    let kernels = this.#kernels.get(operation);
+    if (kernels === undefined) this.#kernels.set(operation, (kernels = new Map()));
+    let kernel = kernels.get(key);
+    if (kernel !== undefined) return kernel;
+    const inputDtypes = use.inputs.map(({ dtype }) => dtype);
+    const formKeys = formsOf(key, use.inputs.length);
+    const spec: ElementwiseSpec = {
+      inputs: operation.inputs.map((name, index) => ({
+        name,
+        dtype: inputDtypes[index]!,
+        form: rank > 0 ? "strided" : forms[formKeys[index]!]!,
+      })),
+      output: use.output,
+      parameters: operation.parameters,
+      ...operation.text(inputDtypes, use.output),
+      rank,
+      isOutputStrided,
+    };
+    kernel = new Kernel({
+      label: operation.label,
+      inputCount: use.inputs.length,
+      elementBytes: [...inputDtypes, use.output].map((dtype) => dtypeInfo(dtype).bytes),
+      isUserDefined: operation.isUserDefined,
+      source: (plan) => elementwiseShader(spec, plan),
+    });
+    kernels.set(key, kernel);
+    return kernel;
+  }
+}
+
+/** The forms in a key, first input first. */
+function formsOf(key: number, count: number): number[] {
+  const digits: number[] = [];
+  let rest = Math.floor(key / 16);
+  for (let index = 0; index < count; index++) {
+    digits.unshift((rest % 16) % 3);
+    rest = Math.floor(rest / 16);
+  }
+  return digits;
+}
+
+/** 0: four elements at a time; 1: one element for all; 2: by strides. */
+function formOf({ layout }: AnyTensor, output: Layout): 0 | 1 | 2 {
+  if (layout.count === 1 && output.count !== 1) return 1;
+  if (!layout.isContiguous || layout.offset % 4 !== 0) return 2;
+  return layout === output || sameShape(layout.shape, output.shape)
+    ? 0
+    : layout.count === output.count
+      ? 0
+      : 2;
+}
+
+/** Whether a tensor can be written four elements at a time without touching a neighbour. */
+function startsRow(tensor: AnyTensor): boolean {
+  return !tensor.isView && tensor.layout.isContiguous && tensor.layout.offset === 0;
+}
+
+function outputLayout(use: ElementwiseUse, label: string): Layout {
+  const { inputs, target } = use;
+  const first = inputs[0];
+  if (first === undefined) return use.layout ?? target!.layout;
+  let { shape } = first;
+  for (let index = 1; index < inputs.length; index++) {
+    const other = inputs[index]!.shape;
+    if (!sameShape(shape, other)) shape = broadcastShapes(shape, other);
+  }
+  if (target !== undefined) {
+    if (!sameShape(broadcastShapes(shape, target.shape), target.shape)) {
+      throw new InvalidArgumentError(
+        "INVALID_LAYOUT",
+        `"${label}" has shape ${shapeText(shape)}, which does not broadcast to "${target.label}" of shape ${shapeText(target.shape)}`,
+        { label: target.label },
+      );
+    }
+    return contiguousLayout(target.shape);
+  }
+  // The common case shares the input's own layout: nothing is allocated for it.
+  const own = first.layout;
+  return shape === first.shape && own.isContiguous && own.offset === 0
+    ? own
+    : contiguousLayout(shape);
+}
+
+/** Writes the author's parameters; returns the index after the last word. */
+export function writeParameters(
+  stream: { readonly words: Uint32Array; readonly floats: Float32Array },
+  parameters: readonly Parameter[],
+  values: readonly number[],
+  start: number,
+): number {
+  let word = start;
+  for (let index = 0; index < parameters.length; index++) {
+    if (parameters[index]!.type === "f32") stream.floats[word++] = values[index]!;
+    else stream.words[word++] = values[index]!;
+  }
+  return word;
+}
+
+/** Throws `LIMIT_EXCEEDED` where the parameters of a dispatch would not fit. */
+export function requireWords(count: number, label: string): void {
+  if (count <= parameterWords) return;
+  throw new InvalidArgumentError(
+    "LIMIT_EXCEEDED",
+    `"${label}" needs ${count} words of parameters, and a dispatch has ${parameterWords}; copy() strided inputs, or use fewer axes`,
+    { label },
+  );
+}

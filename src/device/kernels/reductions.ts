@@ -1,0 +1,162 @@
+/** Reductions, softmax and convolution: operations over one axis of a contiguous [outer, length, inner]. */
+
+import type { DType } from "../../host/dtype.ts";
+import { dtypeInfo } from "../../host/dtype.ts";
+import { contiguousLayout } from "../../host/layout.ts";
+import type { Layout } from "../../host/layout.ts";
+import type { BindingPlan } from "../../shaders/binding.ts";
+import { convolveShader } from "../../shaders/convolve.ts";
+import { reduceShader, reducedDtype } from "../../shaders/reduce.ts";
+import type { Reduction } from "../../shaders/reduce.ts";
+import { softmaxShader } from "../../shaders/softmax.ts";
+import { linearGroups } from "../executor.ts";
+import type { AnyTensor, Executor, Placer } from "../executor.ts";
+import { Kernel } from "../kernel.ts";
+
+/** Elements that one invocation folds before a row is split among several. */
+const chunkElements = 1024;
+/** Outputs from which on a dispatch keeps a machine busy without splitting rows. */
+const enoughOutputs = 4096;
+
+/** An axis of a contiguous tensor: element (o, k, i) lies at (o × length + k) × inner + i. */
+export interface Rows {
+  readonly outer: number;
+  readonly length: number;
+  readonly inner: number;
+}
+
+/** The rows of a layout along `axis`; all elements as one row for `null`. */
+export function rowsOf({ shape, count }: Layout, axis: number | null): Rows {
+  if (axis === null) return { outer: 1, length: count, inner: 1 };
+  const product = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
+  return {
+    outer: product(shape.slice(0, axis)),
+    length: shape[axis]!,
+    inner: product(shape.slice(axis + 1)),
+  };
+}
+
+export class AxisKernels {
+  readonly #executor: Executor;
+  readonly #kernels = new Map<string, Kernel>();
+
+  constructor(executor: Executor) {
+    this.#executor = executor;
+  }
+
+  /**
+   * Folds `rows` of a contiguous tensor. The result has the dtype of {@link reducedDtype}; long rows
+   * take several dispatches, with intermediates in `scratch`.
+   */
+  reduce(
+    reduction: Reduction,
+    input: AnyTensor,
+    rows: Rows,
+    layout: Layout,
+    label: string,
+    placer: Placer,
+    scratch: Placer,
+  ): AnyTensor {
+    let current = input;
+    let list: AnyTensor | null = null;
+    let { length } = rows;
+    for (;;) {
+      const chunk = chunkOf(rows, length);
+      const chunks = Math.ceil(length / chunk);
+      const isLast = chunks === 1;
+      const outputs = rows.outer * chunks * rows.inner;
+      const dtype = reducedDtype(reduction, input.dtype);
+      const spec = isLast
+        ? { dtype, layout, label }
+        : { dtype, layout: contiguousLayout([outputs]), label: `${label} (chunks)` };
+      const source = list === null ? current : input;
+      const isRow4 =
+        reduction !== "argmax" &&
+        rows.inner === 1 &&
+        length % 4 === 0 &&
+        chunk % 4 === 0 &&
+        source.layout.offset % 4 === 0;
+      const kernel = this.#reduceKernel(reduction, source.dtype, isRow4, list !== null);
+      const inputs = list === null ? [source] : [source, list];
+      const words = [outputs, length, rows.inner, chunks, chunk, rows.length];
+      const result = this.#run(kernel, inputs, spec, words, outputs, isLast ? placer : scratch);
+      // The queue is in order: scratch may be used again as soon as its reader is recorded.
+      if (current !== input) current.dispose();
+      if (isLast) return result;
+      current = result;
+      list = reduction === "argmax" ? result : null;
+      length = chunks;
+    }
+  }
+
+  #reduceKernel(reduction: Reduction, dtype: DType, isRow4: boolean, isIndirect: boolean): Kernel {
+    const { bytes } = dtypeInfo(dtype);
+    return this.#kernel(
+      `${reduction} ${dtype} ${isRow4} ${isIndirect}`,
+      reduction,
+      isIndirect ? [bytes, 4, 4] : [bytes, 4],
+      (plan) => reduceShader({ reduction, input: dtype, isRow4, isIndirect }, plan),
+    );
+  }
+
+  /** Softmax of a contiguous float32 tensor, one row to an invocation. */
+  softmax(input: AnyTensor, rows: Rows, label: string, placer: Placer): AnyTensor {
+    const kernel = this.#kernel("softmax", "softmax", [4, 4], softmaxShader);
+    const count = rows.outer * rows.inner;
+    const spec = { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
+    return this.#run(kernel, [input], spec, [count, rows.length, rows.inner], count, placer);
+  }
+
+  /** Convolution of a contiguous float32 tensor with an odd number of contiguous float32 weights. */
+  convolve(
+    input: AnyTensor,
+    weights: AnyTensor,
+    rows: Rows,
+    label: string,
+    placer: Placer,
+  ): AnyTensor {
+    const kernel = this.#kernel("convolve", "convolve", [4, 4, 4], convolveShader);
+    const { count } = input.layout;
+    const words = [count, rows.length, rows.inner, (weights.size - 1) / 2];
+    const spec = { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
+    return this.#run(kernel, [input, weights], spec, words, count, placer);
+  }
+
+  #kernel(
+    key: string,
+    label: string,
+    elementBytes: readonly number[],
+    source: (plan: BindingPlan) => string,
+  ): Kernel {
+    let kernel = this.#kernels.get(key);
+    if (kernel === undefined) {
+      kernel = new Kernel({ label, inputCount: elementBytes.length - 1, elementBytes, source });
+      this.#kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  #run(
+    kernel: Kernel,
+    inputs: readonly AnyTensor[],
+    output: { readonly dtype: DType; readonly layout: Layout; readonly label: string },
+    words: readonly number[],
+    invocations: number,
+    placer: Placer,
+  ): AnyTensor {
+    const first = inputs.length + 1;
+    for (let index = 0; index < words.length; index++)
+      this.#executor.stream.words[first + index] = words[index]!;
+    const { x, y, z } = linearGroups(invocations);
+    return this.#executor.run(
+      { kernel, inputs, outputs: [output], wordCount: first + words.length, x, y, z },
+      placer,
+    );
+  }
+}
+
+/** How many elements of a row one invocation folds. */
+function chunkOf(rows: Rows, length: number): number {
+  if (length <= chunkElements || rows.outer * rows.inner >= enoughOutputs) return length;
+  return chunkElements;
+}

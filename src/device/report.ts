@@ -1,0 +1,110 @@
+/** What a runtime can say of its memory: numbers first, then the same numbers for people. */
+
+import type { RegionStats } from "../host/statistics.ts";
+import type { DeviceContext } from "./context.ts";
+import type { GpuBufferStats } from "./gpu-memory.ts";
+
+/** Something that is still allocated. */
+export interface LiveAllocation {
+  readonly label: string;
+  readonly region: string;
+  readonly byteLength: number;
+}
+
+/** The statistics of a runtime at one instant. */
+export interface RuntimeStats {
+  readonly hot: RegionStats;
+  readonly pinned: RegionStats;
+  readonly deviceArena: RegionStats;
+  readonly deviceHeap: RegionStats;
+  /** Slabs: what both device regions hold together. */
+  readonly slabs: {
+    readonly reservedBytes: number;
+    readonly peakReservedBytes: number;
+    readonly count: number;
+  };
+  /** Every `GPUBuffer` of the runtime. */
+  readonly gpuBuffers: GpuBufferStats;
+  readonly bindGroupsCreated: number;
+  readonly dispatchCount: number;
+  readonly submitCount: number;
+}
+
+export function collectStats(context: DeviceContext): RuntimeStats {
+  const { pool } = context;
+  return {
+    hot: context.hotPages.ledger.stats(),
+    pinned: context.pinned.stats(),
+    deviceArena: context.pages.ledger.stats(),
+    deviceHeap: context.heap.stats(),
+    slabs: {
+      reservedBytes: pool.reservedBytes,
+      peakReservedBytes: pool.peakReservedBytes,
+      count: pool.slabs.length,
+    },
+    gpuBuffers: context.memory.stats(),
+    bindGroupsCreated: context.groups.createdCount,
+    dispatchCount: context.stream.dispatchCount,
+    submitCount: context.stream.submitCount,
+  };
+}
+
+/** What lives until it is disposed, and has not been. */
+export function liveAllocations(context: DeviceContext): LiveAllocation[] {
+  const describe = (
+    { label, byteLength }: { readonly label: string; readonly byteLength: number },
+    region: string,
+  ): LiveAllocation => ({ label, region, byteLength });
+  return [
+    ...Array.from(context.table.live(), (block) => describe(block, block.region.label)),
+    ...Array.from(context.pinned.blocks(), (block) => describe(block, "pinned heap")),
+  ];
+}
+
+/** A table of all regions, and every live allocation by label. */
+export function formatReport(stats: RuntimeStats, live: readonly LiveAllocation[]): string {
+  const rows: readonly (readonly [string, RegionStats])[] = [
+    ["hot arenas (host)", stats.hot],
+    ["pinned heap (host)", stats.pinned],
+    ["device arenas", stats.deviceArena],
+    ["device heap", stats.deviceHeap],
+  ];
+  const lines = [
+    row(["region", "live", "padding", "deferred", "free", "reserved", "peak live"]),
+    ...rows.map(([name, region]) =>
+      row([
+        name,
+        ...[
+          region.liveBytes,
+          region.paddingBytes,
+          region.deferredBytes,
+          region.freeBytes,
+          region.reservedBytes,
+        ].map(formatBytes),
+        formatBytes(region.live.peak),
+      ]),
+    ),
+    `GPU buffers: ${stats.gpuBuffers.liveCount} live of ${stats.gpuBuffers.createdCount} created, ` +
+      `${formatBytes(stats.gpuBuffers.liveBytes)} now, ${formatBytes(stats.gpuBuffers.peakBytes)} at most; ` +
+      `${stats.slabs.count} slabs; ${stats.dispatchCount} dispatches in ${stats.submitCount} submissions`,
+    live.length === 0 ? "Nothing is left allocated." : `${live.length} live:`,
+    ...live.map(
+      ({ label, region, byteLength }) => `  "${label}" ${formatBytes(byteLength)} in ${region}`,
+    ),
+  ];
+  return lines.join("\n");
+}
+
+function row(cells: readonly string[]): string {
+  return cells
+    .map((cell, column) => (column === 0 ? cell.padEnd(18) : cell.padStart(10)))
+    .join(" ");
+}
+
+/** Bytes with a binary unit: `1.5 MiB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
+  const value = bytes / 1024 ** unit;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]!}`;
+}

@@ -1,0 +1,176 @@
+/**
+ * Scopes: one transaction over host memory, device scratch and whatever else is to end with it. A
+ * scope owns whole pages, so scopes may overlap in time, and it survives `await`.
+ *
+ *     scope() ─▶ open ── body settles, either way ──▶ unwound in reverse order ─▶ ended
+ */
+
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { LifetimeError, OutOfMemoryError } from "../host/errors.ts";
+import { HotArena } from "../host/hot-arena.ts";
+import type { DeviceContext } from "./context.ts";
+import type { DeviceArena } from "./device-arena.ts";
+import { scopeEnded } from "./executor.ts";
+import type { Placer } from "./executor.ts";
+import { copyOperation } from "./kernels/builtin.ts";
+import { Operations } from "./operations.ts";
+import { Tensor } from "./tensor.ts";
+import type { Owned, TensorInput } from "./tensor.ts";
+
+export interface ScopeOptions {
+  /** Names the scope in errors and reports. */
+  readonly label?: string;
+  /** Ends the scope early: its next operation throws the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A function over a scope. It must accept a scope of any brand `C`, so nothing that carries the
+ * brand can be part of its result.
+ */
+export type ScopeBody<R> = <C>(scope: Scope<C>) => R | Promise<R>;
+
+/** `S` brands the tensors that end with this scope. */
+export class Scope<S> extends Operations<S> {
+  readonly label: string;
+  /** Host temporaries of this scope. */
+  readonly hot: HotArena;
+  readonly #signal: AbortSignal | undefined;
+  readonly #scratch: DeviceArena;
+  readonly #resources: Disposable[] = [];
+  #ended = false;
+
+  /** @internal */
+  constructor(context: DeviceContext, options: ScopeOptions) {
+    super(context);
+    this.label = `scope "${options.label ?? "unnamed"}"`;
+    this.#signal = options.signal;
+    this.hot = new HotArena(context.hotPages, this.label);
+    this.#scratch = context.arena(this.label);
+  }
+
+  /** @internal */
+  protected override placer(): Placer {
+    if (this.#ended) throw scopeEnded(this.label);
+    if (this.#signal !== undefined) this.#signal.throwIfAborted();
+    return this.#scratch;
+  }
+
+  /**
+   * A host array of `count` elements, valid until the scope ends. It holds old bytes. The array is
+   * raw: kept longer, it reads recycled memory.
+   */
+  array<D extends DType>(dtype: D, count: number, label?: string): ArrayOf[D] {
+    this.placer();
+    return this.hot.array(dtype, count, label);
+  }
+
+  /** Promotes a tensor: a copy on the device heap, which lives until it is disposed. */
+  keep<D extends DType>(
+    tensor: TensorInput<D>,
+    options: { readonly label?: string } = {},
+  ): Tensor<D> {
+    this.placer();
+    const input = this.context.executor.own(tensor);
+    const use = { inputs: [input], output: input.dtype, label: options.label ?? input.label };
+    const kept = this.context.elementwise.run(copyOperation, use, this.context.heap);
+    return kept as unknown as Tensor<D>;
+  }
+
+  /** Disposes a resource when the scope ends, after those that were handed over later. */
+  use<T extends Disposable>(resource: T): T {
+    this.placer();
+    this.#resources.push(resource);
+    return resource;
+  }
+
+  /**
+   * Refuses before any work is done: throws `OUT_OF_MEMORY` unless `byteLength` bytes of device
+   * scratch could be had in all.
+   */
+  require(byteLength: number): void {
+    this.placer();
+    const { availableBytes } = this.context.pool;
+    if (byteLength <= availableBytes) return;
+    throw new OutOfMemoryError(
+      `${this.label} requires ${byteLength} bytes of device scratch, and ${availableBytes} are available; dispose tensors, or raise budget.deviceBytes`,
+      { requestedBytes: byteLength, availableBytes },
+      { label: this.label },
+    );
+  }
+
+  /** A scope inside this one, with memory of its own. It may outlast calls of this one, not its end. */
+  scope<R>(body: ScopeBody<R>, options: ScopeOptions = {}): Promise<R> {
+    this.placer();
+    return runScope(
+      this.context,
+      body,
+      this.#signal === undefined ? options : { signal: this.#signal, ...options },
+    );
+  }
+
+  /** @internal */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      for (let index = this.#resources.length - 1; index >= 0; index--)
+        this.#resources[index]![Symbol.dispose]();
+    } finally {
+      this.#scratch.end();
+      this.hot.end();
+    }
+  }
+
+  /** @internal Throws `SCOPE_ESCAPE` where a result holds a tensor that ends with this scope. */
+  refuseEscape(result: unknown): void {
+    const escaped = findScratch(result, this.#scratch, 3);
+    if (escaped === null) return;
+    throw new LifetimeError(
+      "SCOPE_ESCAPE",
+      `${this.label} returned "${escaped.label}", which ends with it; return keep("${escaped.label}") or plain numbers`,
+      { label: escaped.label },
+    );
+  }
+}
+
+/** A tensor of the scope inside a value, looking `depth` levels into arrays and plain objects. */
+function findScratch(
+  value: unknown,
+  region: DeviceArena,
+  depth: number,
+): Tensor<DType, Owned> | null {
+  if (value instanceof Tensor) return value.isIn(region) ? value : null;
+  if (depth === 0 || typeof value !== "object" || value === null || ArrayBuffer.isView(value))
+    return null;
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  const parts: Iterable<unknown> = isPlain
+    ? Object.values(value)
+    : value instanceof Map || value instanceof Set
+      ? value.values()
+      : [];
+  for (const part of parts) {
+    const found = findScratch(part, region, depth - 1);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Runs `body` in a new scope, and ends the scope whatever happens. */
+export async function runScope<R>(
+  context: DeviceContext,
+  body: ScopeBody<R>,
+  options: ScopeOptions,
+): Promise<R> {
+  context.stream.requireDevice();
+  options.signal?.throwIfAborted();
+  const scope = new Scope<unknown>(context, options);
+  try {
+    const result = await body(scope);
+    options.signal?.throwIfAborted();
+    scope.refuseEscape(result);
+    return result;
+  } finally {
+    scope.end();
+  }
+}

@@ -1,0 +1,206 @@
+/** Making, copying and overwriting tensors: what a runtime and a scope both offer. */
+
+import type { DType } from "../host/dtype.ts";
+import { dtypeInfo, requireArrayOf } from "../host/dtype.ts";
+import { InvalidArgumentError } from "../host/errors.ts";
+import { contiguousLayout } from "../host/layout.ts";
+import type { Shape } from "../host/layout.ts";
+import type { PinnedTensor } from "../host/pinned-tensor.ts";
+import type { DeviceContext } from "./context.ts";
+import type { AnyTensor, Placer } from "./executor.ts";
+import { castOperation, copyOperation, fillOperation } from "./kernels/builtin.ts";
+import type { Owned, Tensor, TensorInput } from "./tensor.ts";
+import { requireCount } from "./transfers.ts";
+
+export interface LabelOptions {
+  /** Names the result in errors and reports; the operation's name unless told. */
+  readonly label?: string;
+}
+
+export interface TensorOptions<D extends DType> extends LabelOptions {
+  readonly shape: Shape;
+  readonly dtype: D;
+}
+
+export abstract class TensorFactory<S = Owned> {
+  /** @internal */
+  protected readonly context: DeviceContext;
+
+  /** @internal */
+  constructor(context: DeviceContext) {
+    this.context = context;
+  }
+
+  /** @internal Where results go now; throws once this runtime or scope has ended. */
+  protected abstract placer(): Placer;
+
+  /** A new tensor with a copy of `data`. The array may be changed at once. */
+  tensor<D extends DType>(
+    data: ArrayLike<number> & ArrayBufferView,
+    options: TensorOptions<D>,
+  ): Tensor<D, S> {
+    const { dtype, label = "tensor" } = options;
+    requireArrayOf(dtype, data, label);
+    const layout = contiguousLayout(options.shape, label);
+    requireCount(data.length, layout.count, layout.shape, label);
+    const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
+    this.context.transfers.fromArray(data, made.block);
+    return this.give(made);
+  }
+
+  /**
+   * A new tensor with the contents of a pinned one: a copy by the GPU, through no JavaScript heap.
+   * The pinned tensor's arrays are detached; it can be written again after `await mapped()`.
+   */
+  upload<D extends DType>(source: PinnedTensor<D>, options: LabelOptions = {}): Tensor<D, S> {
+    const { dtype, layout } = source;
+    this.context.transfers.requireOwn(source);
+    const label = options.label ?? source.label;
+    const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
+    this.context.transfers.fromPinned(source, made.block);
+    return this.give(made);
+  }
+
+  /** Overwrites a tensor (not a view) with an array or a pinned tensor of the same size. */
+  write<D extends DType>(target: TensorInput<D>, data: ArrayBufferView | PinnedTensor<D>): void {
+    const tensor = this.context.executor.own(target);
+    this.placer();
+    const { label, layout } = tensor;
+    if (tensor.isView) {
+      throw new InvalidArgumentError(
+        "INVALID_LAYOUT",
+        `"${label}" is a view, and write() needs a whole tensor; upload the data, and assign() it to the view`,
+        { label },
+      );
+    }
+    if (ArrayBuffer.isView(data)) {
+      requireArrayOf(tensor.dtype, data, label);
+      const length = data.byteLength / dtypeInfo(tensor.dtype).bytes;
+      requireCount(length, layout.count, layout.shape, label);
+      this.context.transfers.fromArray(data, tensor.block);
+    } else {
+      requireCount(data.layout.count, layout.count, layout.shape, label);
+      this.context.transfers.requireOwn(data);
+      this.context.transfers.fromPinned(data, tensor.block);
+    }
+  }
+
+  /** A tensor of recycled memory: its elements are old bytes until something writes them. */
+  empty<D extends DType>(
+    shape: Shape,
+    options: { readonly dtype: D } & LabelOptions,
+  ): Tensor<D, S> {
+    const { dtype, label = "empty" } = options;
+    return this.give(
+      this.context.executor.place(
+        { dtype, layout: contiguousLayout(shape, label), label },
+        this.placer(),
+        0,
+      ),
+    );
+  }
+
+  zeros<D extends DType>(
+    shape: Shape,
+    options: { readonly dtype: D } & LabelOptions,
+  ): Tensor<D, S> {
+    return this.full(shape, 0, { label: "zeros", ...options });
+  }
+
+  /** A tensor with `value` in every element. */
+  full<D extends DType>(
+    shape: Shape,
+    value: number,
+    options: { readonly dtype: D } & LabelOptions,
+  ): Tensor<D, S> {
+    const { dtype, label = "full" } = options;
+    const use = {
+      inputs: [],
+      output: dtype,
+      layout: contiguousLayout(shape, label),
+      values: [scalarBits(dtype, value)],
+      label,
+    };
+    return this.give(this.context.elementwise.run(fillOperation, use, this.placer()));
+  }
+
+  /** Sets every element of a tensor or view to `value`. */
+  fill(target: TensorInput, value: number): void {
+    const tensor = this.context.executor.own(target);
+    const values = [scalarBits(tensor.dtype, value)];
+    this.context.elementwise.run(
+      fillOperation,
+      { inputs: [], output: tensor.dtype, values, target: tensor },
+      this.placer(),
+    );
+  }
+
+  /** A contiguous copy, of a strided view too. */
+  copy<D extends DType>(x: TensorInput<D>, options: LabelOptions = {}): Tensor<D, S> {
+    const input = this.context.executor.own(x);
+    const use = { inputs: [input], output: input.dtype, label: options.label ?? input.label };
+    return this.give(this.context.elementwise.run(copyOperation, use, this.placer()));
+  }
+
+  /** Writes `source`, broadcast, into the elements of `target`: a tensor or any view of one. */
+  assign<D extends DType>(target: TensorInput<D>, source: TensorInput<D>): void {
+    const { executor, elementwise } = this.context;
+    const [to, from] = [executor.own(target), executor.own(source)];
+    requireSameDtype("assign", to, from);
+    this.withScratch((scratch) => {
+      // Within one block, reads and writes could overtake each other: the source goes aside first.
+      const input =
+        from.block === to.block
+          ? elementwise.run(copyOperation, { inputs: [from], output: from.dtype }, scratch)
+          : from;
+      elementwise.run(
+        copyOperation,
+        { inputs: [input], output: to.dtype, target: to },
+        this.placer(),
+      );
+    });
+  }
+
+  /** Another dtype. Towards integers it truncates and saturates; NaN becomes 0. */
+  cast<D extends DType>(x: TensorInput, dtype: D, options: LabelOptions = {}): Tensor<D, S> {
+    dtypeInfo(dtype);
+    const input = this.context.executor.own(x);
+    const use = { inputs: [input], output: dtype, label: options.label ?? input.label };
+    return this.give(this.context.elementwise.run(castOperation, use, this.placer()));
+  }
+
+  /** @internal Runs `compute` with an arena of its own for intermediates, which ends at once. */
+  protected withScratch<T>(compute: (scratch: Placer) => T): T {
+    const arena = this.context.arena("temporaries of an operation");
+    try {
+      return compute(arena);
+    } finally {
+      arena.end();
+    }
+  }
+
+  /** @internal Brands what the executor made with the lifetime of this runtime or scope. */
+  protected give<D extends DType>(made: AnyTensor): Tensor<D, S> {
+    return made as unknown as Tensor<D, S>;
+  }
+}
+
+/** Throws `UNSUPPORTED_DTYPE` unless two operands have the same dtype. */
+export function requireSameDtype(operation: string, a: AnyTensor, b: AnyTensor): void {
+  if (a.dtype === b.dtype) return;
+  throw new InvalidArgumentError(
+    "UNSUPPORTED_DTYPE",
+    `${operation} of "${a.label}" (${a.dtype}) and "${b.label}" (${b.dtype}): cast() one of them so that the dtypes agree`,
+    { label: b.label },
+  );
+}
+
+const scalar = new Float32Array(1);
+const scalarWord = new Uint32Array(scalar.buffer);
+
+/** The 32 bits that a kernel sees as the scalar of `dtype` with this value. */
+export function scalarBits(dtype: DType, value: number): number {
+  if (dtypeInfo(dtype).scalar !== "f32") return Math.trunc(value) >>> 0;
+  scalar[0] = value;
+  return scalarWord[0]!;
+}

@@ -1,0 +1,240 @@
+/** A tensor in device memory: a handle on a block, and the layout of its elements in it. */
+
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
+import {
+  broadcastLayout,
+  reshapeLayout,
+  shapeText,
+  sliceLayout,
+  transposeLayout,
+} from "../host/layout.ts";
+import type { Layout, Shape, SliceRange } from "../host/layout.ts";
+import type { DeviceAllocation } from "./block-table.ts";
+
+/** The brand of tensors that live until they are disposed. */
+export interface Owned {
+  readonly owned: true;
+}
+
+declare const lifetime: unique symbol;
+
+/** Numbers nested like the shape of the tensor they came from. */
+export type NestedNumbers = number | NestedNumbers[];
+
+/** A tensor of any lifetime: what operations take. */
+export interface TensorInput<D extends DType = DType> {
+  readonly dtype: D;
+  readonly shape: Shape;
+  readonly label: string;
+}
+
+export type TensorState = "ready" | "failed" | "disposed" | "escaped";
+
+/** What a tensor needs of its runtime. */
+export interface TensorHost {
+  readonly label: string;
+  read<D extends DType>(tensor: Tensor<D, unknown>): Promise<ArrayOf[D]>;
+  hasFailed(block: DeviceAllocation): boolean;
+  /** Converts what `read` gave to plain numbers. */
+  numbers(dtype: DType, data: ArrayOf[DType]): number[];
+}
+
+/**
+ * `S` is the tensor's lifetime: `Owned`, or the brand of a scope. It is invariant, so that a scope's
+ * tensor cannot be assigned to anything that outlives the scope.
+ */
+export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D>, Disposable {
+  declare readonly [lifetime]: (scope: S) => S;
+  readonly dtype: D;
+  readonly label: string;
+  /** Shape, strides and offset, in elements. */
+  readonly layout: Layout;
+  /** @internal */
+  readonly host: TensorHost;
+  readonly #block: DeviceAllocation;
+  readonly #owner: Tensor<D, S> | null;
+  #disposed = false;
+
+  /** @internal */
+  constructor(
+    host: TensorHost,
+    block: DeviceAllocation,
+    dtype: D,
+    layout: Layout,
+    label: string,
+    owner: Tensor<D, S> | null = null,
+  ) {
+    this.host = host;
+    this.#block = block;
+    this.dtype = dtype;
+    this.layout = layout;
+    this.label = label;
+    this.#owner = owner;
+  }
+
+  get shape(): Shape {
+    return this.layout.shape;
+  }
+
+  /** In elements. */
+  get strides(): readonly number[] {
+    return this.layout.strides;
+  }
+
+  /** Elements between the start of the memory and the first element. */
+  get offset(): number {
+    return this.layout.offset;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return this.layout.count;
+  }
+
+  /** Whether this is a view, which borrows: its owner's end ends it. */
+  get isView(): boolean {
+    return this.#owner !== null;
+  }
+
+  /** Where the tensor lives: `device heap`, or the label of a scope. */
+  get region(): string {
+    return this.#block.region.label;
+  }
+
+  get #ownerDisposed(): boolean {
+    return this.#owner !== null && this.#owner.#disposed;
+  }
+
+  /** @internal Whether its memory belongs to `region`. */
+  isIn(region: unknown): boolean {
+    return this.#block.region === region;
+  }
+
+  get state(): TensorState {
+    if (this.#disposed || this.#ownerDisposed) return "disposed";
+    if (!this.#block.isAlive) return "escaped";
+    return this.host.hasFailed(this.#block) ? "failed" : "ready";
+  }
+
+  /** @internal The block, checked: throws `USE_AFTER_DISPOSE` or `SCOPE_ESCAPE`. */
+  get block(): DeviceAllocation {
+    const block = this.#block;
+    if (this.#disposed || this.#ownerDisposed || !block.isAlive) throw this.#dead();
+    return block;
+  }
+
+  #dead(): LifetimeError {
+    const { label } = this;
+    if (this.#disposed) {
+      return new LifetimeError(
+        "USE_AFTER_DISPOSE",
+        `"${label}" was used after it was disposed; dispose it later, or retain() it`,
+        {
+          label,
+        },
+      );
+    }
+    if (this.#owner !== null && this.#ownerDisposed) {
+      return new LifetimeError(
+        "USE_AFTER_DISPOSE",
+        `"${label}" is a view of "${this.#owner.label}", which was disposed; a view borrows: keep its owner, or copy() the view`,
+        { label },
+      );
+    }
+    return new LifetimeError(
+      "SCOPE_ESCAPE",
+      `"${label}" was used after its ${this.region} had ended; keep() it inside the scope, or return plain numbers`,
+      { label },
+    );
+  }
+
+  /** A view with its axes in another order, reversed unless told. No copy. */
+  transpose(axes?: readonly number[]): Tensor<D, S> {
+    return this.#view(transposeLayout(this.layout, axes));
+  }
+
+  /** A view of a part: see {@link SliceRange}. No copy. */
+  slice(...ranges: readonly SliceRange[]): Tensor<D, S> {
+    return this.#view(sliceLayout(this.layout, ranges));
+  }
+
+  /** A view with one-element or missing axes repeated. No copy. */
+  broadcastTo(shape: Shape): Tensor<D, S> {
+    return this.#view(broadcastLayout(this.layout, shape));
+  }
+
+  /** A view under another shape; throws `INVALID_LAYOUT` where the elements are strided. No copy. */
+  reshape(shape: Shape): Tensor<D, S> {
+    return this.#view(reshapeLayout(this.layout, shape));
+  }
+
+  #view(layout: Layout): Tensor<D, S> {
+    return new Tensor(this.host, this.block, this.dtype, layout, this.label, this.#owner ?? this);
+  }
+
+  /** A second owner of the same memory, with an end of its own. */
+  retain(): Tensor<D, S> {
+    const { block } = this;
+    block.table.references[block.row]!++;
+    return new Tensor(this.host, block, this.dtype, this.layout, this.label);
+  }
+
+  /**
+   * The elements in row-major order. Rejects with the error of the work that should have made them,
+   * or with `DEVICE_LOST`.
+   */
+  async data(): Promise<ArrayOf[D]> {
+    // Reading ends no lifetime: the brand does not matter to the runtime.
+    return await this.host.read(this as unknown as Tensor<D, unknown>);
+  }
+
+  /** The elements as plain numbers, nested like the shape. */
+  async toArray(): Promise<NestedNumbers> {
+    const numbers = this.host.numbers(this.dtype, await this.data());
+    return nest(numbers, this.shape);
+  }
+
+  /** The only element; rejects with `INVALID_LAYOUT` where there are more. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new InvalidArgumentError(
+        "INVALID_LAYOUT",
+        `item() of "${this.label}" needs one element, and shape ${shapeText(this.shape)} has ${this.size}; use data() or toArray()`,
+        { label: this.label },
+      );
+    }
+    return this.host.numbers(this.dtype, await this.data())[0]!;
+  }
+
+  /** Ends this tensor. Recorded work that uses it is still done. Twice is harmless. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const block = this.#block;
+    // A view owns nothing; a scope's end has already freed what was in it.
+    if (this.#owner === null && block.isAlive) block.region.free(block);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    return `Tensor ${this.dtype}${shapeText(this.shape)} "${this.label}" (${this.region}, ${this.state})`;
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+}
+
+function nest(numbers: readonly number[], shape: Shape): NestedNumbers {
+  if (shape.length === 0) return numbers[0]!;
+  if (shape.length === 1) return [...numbers];
+  const [rows, ...rest] = shape;
+  const size = numbers.length / rows!;
+  return Array.from({ length: rows! }, (_, row) =>
+    nest(numbers.slice(row * size, (row + 1) * size), rest),
+  );
+}

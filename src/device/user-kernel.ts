@@ -1,0 +1,310 @@
+/** Kernels that users write: an element-wise body, or a whole entry point. */
+
+import type { DType } from "../host/dtype.ts";
+import { dtypeInfo } from "../host/dtype.ts";
+import { InvalidArgumentError } from "../host/errors.ts";
+import type { Shape } from "../host/layout.ts";
+import { contiguousLayout } from "../host/layout.ts";
+import type { Parameter } from "../shaders/binding.ts";
+import { entryShader } from "../shaders/entry.ts";
+import type { EntrySpec } from "../shaders/entry.ts";
+import type { AnyTensor, Executor, Placer } from "./executor.ts";
+import { Kernel } from "./kernel.ts";
+import { requireWords, writeParameters } from "./kernels/elementwise.ts";
+import type { ElementwiseOperation } from "./kernels/elementwise.ts";
+import { maxOperands } from "./launch.ts";
+import type { TensorInput } from "./tensor.ts";
+
+/** Names and WGSL types of the numbers that a kernel is given: one 32-bit word each. */
+export type ParameterTypes = { readonly [name: string]: Parameter["type"] };
+
+/** A value for each parameter. */
+export type ParameterValues<P extends ParameterTypes> = { readonly [N in keyof P]: number };
+
+export interface ElementwiseOptions<P extends ParameterTypes, O extends DType> {
+  readonly label: string;
+  /** Names of the inputs in the WGSL text. Their dtypes are those of the tensors given. */
+  readonly inputs: readonly string[];
+  readonly output: O;
+  /** Reached as `P.<name>`. */
+  readonly parameters?: P;
+  /** A WGSL expression over the inputs (`f32`, `i32` or `u32` by dtype) … */
+  readonly expression?: string;
+  /** … or statements that end in `return`. */
+  readonly body?: string;
+}
+
+/** A description only: it compiles when a runtime first runs it. */
+export interface ElementwiseKernel<
+  P extends ParameterTypes = ParameterTypes,
+  O extends DType = DType,
+> {
+  readonly label: string;
+  readonly output: O;
+  readonly parameters: P;
+  /** @internal */
+  readonly operation: ElementwiseOperation;
+}
+
+/**
+ * Describes an element-wise kernel. Moorage adds bindings, broadcasting, strides, alignment and
+ * stores of elements smaller than a word. Throws `INVALID_ARGUMENT` for names that WGSL refuses.
+ */
+export function defineElementwise<
+  P extends ParameterTypes = Record<never, never>,
+  O extends DType = DType,
+>(options: ElementwiseOptions<P, O>): ElementwiseKernel<P, O> {
+  const { label, inputs, output, expression, body } = options;
+  const parameters = options.parameters ?? ({} as P);
+  checkNames(label, [...inputs, ...Object.keys(parameters)]);
+  if ((expression === undefined) === (body === undefined)) {
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `kernel "${label}" needs either an expression or a body`,
+      { label },
+    );
+  }
+  if (inputs.length < 1 || inputs.length >= maxOperands) {
+    throw new InvalidArgumentError(
+      "LIMIT_EXCEEDED",
+      `kernel "${label}" has ${inputs.length} inputs; an element-wise kernel has 1 to ${maxOperands - 1}`,
+      { label },
+    );
+  }
+  dtypeInfo(output);
+  const text = expression === undefined ? { body: body! } : { expression };
+  return {
+    label,
+    output,
+    parameters,
+    operation: {
+      label,
+      inputs,
+      parameters: parameterList(parameters),
+      text: () => text,
+      isUserDefined: true,
+    },
+  };
+}
+
+export interface EntryOptions<
+  I extends { readonly [name: string]: DType },
+  O extends { readonly [name: string]: DType },
+  P extends ParameterTypes,
+> {
+  readonly label: string;
+  readonly inputs: I;
+  readonly outputs: O;
+  readonly parameters?: P;
+  /** Invocations of a workgroup; must agree with `@workgroup_size` in the text. */
+  readonly workgroup: readonly [x: number, y?: number, z?: number];
+  /**
+   * A whole entry point named `main`. Given to it: `t_get(i0, …)` for each input `t`, `t_set(i0, …,
+   * value)` for each output, `t_extent0()` …, and `P.<parameter>`.
+   */
+  readonly wgsl: string;
+}
+
+/** A description only: it compiles when a runtime first runs it. */
+export interface EntryKernel<
+  I extends { readonly [name: string]: DType } = { readonly [name: string]: DType },
+  O extends { readonly [name: string]: DType } = { readonly [name: string]: DType },
+  P extends ParameterTypes = ParameterTypes,
+> {
+  readonly label: string;
+  readonly inputs: I;
+  readonly outputs: O;
+  readonly parameters: P;
+  readonly workgroup: readonly [number, number, number];
+  /** @internal */
+  readonly wgsl: string;
+}
+
+/** Describes a kernel by its whole entry point. Throws `INVALID_ARGUMENT` for names that WGSL refuses. */
+export function defineKernel<
+  const I extends { readonly [name: string]: DType },
+  const O extends { readonly [name: string]: DType },
+  const P extends ParameterTypes = Record<never, never>,
+>(options: EntryOptions<I, O, P>): EntryKernel<I, O, P> {
+  const { label, inputs, outputs, wgsl, workgroup } = options;
+  const parameters = options.parameters ?? ({} as P);
+  const operands = [...Object.entries(inputs), ...Object.entries(outputs)];
+  checkNames(label, [...operands.map(([name]) => name), ...Object.keys(parameters)]);
+  for (const [, dtype] of operands) dtypeInfo(dtype);
+  if (operands.length > maxOperands || Object.keys(outputs).length === 0) {
+    throw new InvalidArgumentError(
+      "LIMIT_EXCEEDED",
+      `kernel "${label}" has ${operands.length} tensors, ${Object.keys(outputs).length} of them outputs; it may have ${maxOperands}, and needs an output`,
+      { label },
+    );
+  }
+  return {
+    label,
+    inputs,
+    outputs,
+    parameters,
+    wgsl,
+    workgroup: [workgroup[0], workgroup[1] ?? 1, workgroup[2] ?? 1],
+  };
+}
+
+/** What one run of a whole entry point is given. */
+export interface EntryUse<
+  I extends { readonly [name: string]: DType },
+  O extends { readonly [name: string]: DType },
+  P extends ParameterTypes,
+> {
+  readonly inputs: { readonly [N in keyof I]: TensorInput<I[N]> };
+  /** The shape of each output. */
+  readonly shapes: { readonly [N in keyof O]: Shape };
+  readonly parameters?: ParameterValues<P>;
+  /** Invocations wanted along each axis; rounded up to whole workgroups. */
+  readonly invocations: readonly [x: number, y?: number, z?: number];
+  readonly label?: string;
+}
+
+/** Kernels of one runtime made from whole entry points. */
+export class EntryKernels {
+  readonly #executor: Executor;
+  readonly #kernels = new Map<EntryKernel, Map<string, { kernel: Kernel; spec: EntrySpec }>>();
+
+  constructor(executor: Executor) {
+    this.#executor = executor;
+  }
+
+  /** O(operands × rank). Throws `UNSUPPORTED_DTYPE` where an input has another dtype than declared. */
+  run(
+    entry: EntryKernel,
+    use: EntryUse<EntryKernel["inputs"], EntryKernel["outputs"], ParameterTypes>,
+    placer: Placer,
+  ): AnyTensor[] {
+    const inputs = Object.entries(entry.inputs).map(([name, dtype]) => {
+      const tensor = this.#executor.own(requireInput(use.inputs[name], name, entry.label));
+      if (tensor.dtype === dtype) return tensor;
+      throw new InvalidArgumentError(
+        "UNSUPPORTED_DTYPE",
+        `kernel "${entry.label}" declares ${name} as ${dtype}, and was given "${tensor.label}" of ${tensor.dtype}; cast() it first`,
+        { label: tensor.label },
+      );
+    });
+    const outputs = Object.entries(entry.outputs).map(([name, dtype]) => ({
+      dtype,
+      layout: contiguousLayout(use.shapes[name] ?? [], `${entry.label} ${name}`),
+      label: use.label ?? `${entry.label} ${name}`,
+    }));
+    const { kernel, spec } = this.#kernel(
+      entry,
+      [...inputs, ...outputs].map(({ layout }) => layout.rank),
+    );
+    const { stream } = this.#executor;
+    let word = inputs.length + outputs.length;
+    const layouts = [...inputs, ...outputs].map(({ layout }) => layout);
+    requireWords(
+      word + layouts.reduce((sum, { rank }) => sum + 2 * rank, spec.parameters.length),
+      entry.label,
+    );
+    for (const { shape, strides } of layouts) {
+      for (let axis = 0; axis < shape.length; axis++) {
+        stream.words[word++] = shape[axis]!;
+        stream.words[word++] = strides[axis]!;
+      }
+    }
+    word = writeParameters(stream, spec.parameters, parameterValues(entry, use.parameters), word);
+    const groups = entry.workgroup.map((size, axis) =>
+      Math.ceil((use.invocations[axis] ?? 1) / size),
+    );
+    const [x, y, z] = groups as [number, number, number];
+    return this.#executor.runAll({ kernel, inputs, outputs, wordCount: word, x, y, z }, placer);
+  }
+
+  #kernel(entry: EntryKernel, ranks: readonly number[]): { kernel: Kernel; spec: EntrySpec } {
+    let kernels = this.#kernels.get(entry);
+    if (kernels === undefined) this.#kernels.set(entry, (kernels = new Map()));
+    const key = ranks.join();
+    const known = kernels.get(key);
+    if (known !== undefined) return known;
+    const inputs = Object.entries(entry.inputs);
+    const outputs = Object.entries(entry.outputs);
+    const spec: EntrySpec = {
+      inputs: inputs.map(([name, dtype], index) => ({ name, dtype, rank: ranks[index]! })),
+      outputs: outputs.map(([name, dtype], index) => ({
+        name,
+        dtype,
+        rank: ranks[inputs.length + index]!,
+      })),
+      parameters: parameterList(entry.parameters),
+      wgsl: entry.wgsl,
+    };
+    const kernel = new Kernel({
+      label: entry.label,
+      inputCount: inputs.length,
+      elementBytes: [...inputs, ...outputs].map(([, dtype]) => dtypeInfo(dtype).bytes),
+      source: (plan) => entryShader(spec, plan),
+      isExact: true,
+      isUserDefined: true,
+    });
+    const made = { kernel, spec };
+    kernels.set(key, made);
+    return made;
+  }
+}
+
+function requireInput(input: TensorInput | undefined, name: string, label: string): TensorInput {
+  if (input !== undefined) return input;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `kernel "${label}" was run without its input ${name}`,
+    { label },
+  );
+}
+
+function parameterList(parameters: ParameterTypes): Parameter[] {
+  return Object.entries(parameters).map(([name, type]) => ({ name, type }));
+}
+
+/** The values in the order of their declaration; throws `INVALID_ARGUMENT` where one is missing. */
+export function parameterValues(
+  { label, parameters }: { readonly label: string; readonly parameters: ParameterTypes },
+  values: { readonly [name: string]: number } | undefined,
+): number[] {
+  return Object.keys(parameters).map((name) => {
+    const value = values?.[name];
+    if (typeof value === "number") return value;
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `kernel "${label}" was run without its parameter ${name}`,
+      { label },
+    );
+  });
+}
+
+/** Names that the generated text uses itself. */
+const reserved = new Set([
+  "out",
+  "P",
+  "Parameters",
+  "main",
+  "operation",
+  "element",
+  "place",
+  "linear_index",
+  "count",
+]);
+
+function checkNames(label: string, names: readonly string[]): void {
+  for (const name of names) {
+    if (/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name) && !name.includes("__") && !reserved.has(name))
+      continue;
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `kernel "${label}" has a tensor or parameter named "${name}"; use a WGSL identifier other than ${[...reserved].join(", ")}`,
+      { label },
+    );
+  }
+  if (new Set(names).size === names.length) return;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `kernel "${label}" uses a name twice: ${names.join(", ")}`,
+    { label },
+  );
+}

@@ -1,0 +1,78 @@
+/** Moorage in a browser, or on any `GPUDevice`. In Node import `moorage/node`. */
+
+// The runtime
+export { createRuntime, Runtime } from "./device/runtime.ts";
+export type { RuntimeOptions } from "./device/runtime.ts";
+export type { Budget } from "./device/context.ts";
+export type { LiveAllocation, RuntimeStats } from "./device/report.ts";
+export { formatBytes } from "./device/report.ts";
+export type { GpuBufferStats } from "./device/gpu-memory.ts";
+
+// Scopes
+export { Scope } from "./device/scope.ts";
+export type { ScopeBody, ScopeOptions } from "./device/scope.ts";
+
+// Tensors
+export { Tensor } from "./device/tensor.ts";
+export type { NestedNumbers, Owned, TensorInput, TensorState } from "./device/tensor.ts";
+export { PinnedTensor } from "./host/pinned-tensor.ts";
+export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
+export type { Operations, AxisOptions, ReduceOptions } from "./device/operations.ts";
+export type { LabelOptions, TensorFactory, TensorOptions } from "./device/tensor-factory.ts";
+export type { BinaryName, UnaryName } from "./device/kernels/builtin.ts";
+
+// Kernels
+export { defineElementwise, defineKernel } from "./device/user-kernel.ts";
+export type {
+  ElementwiseKernel,
+  ElementwiseOptions,
+  EntryKernel,
+  EntryOptions,
+  EntryUse,
+  ParameterTypes,
+  ParameterValues,
+} from "./device/user-kernel.ts";
+
+// Vocabulary
+export {
+  Alignment,
+  alignDown,
+  alignUp,
+  isAligned,
+  isValidAlignment,
+  isViewAligned,
+} from "./host/alignment.ts";
+export { dtypeInfo, dtypes } from "./host/dtype.ts";
+export type { ArrayOf, DType, DTypeInfo, HostArray, WgslScalar } from "./host/dtype.ts";
+export { float16ToNumber, numberToFloat16 } from "./host/float16.ts";
+export {
+  broadcastLayout,
+  broadcastShapes,
+  contiguousLayout,
+  Layout,
+  reshapeLayout,
+  sliceLayout,
+  transposeLayout,
+} from "./host/layout.ts";
+export type { Shape, SliceRange } from "./host/layout.ts";
+export { GiB, KiB, MiB } from "./host/units.ts";
+
+// Regions
+export { HotArena } from "./host/hot-arena.ts";
+export { PagePool } from "./host/page-pool.ts";
+export type { PagePoolOptions } from "./host/page-pool.ts";
+export { PinnedHeap } from "./host/pinned-heap.ts";
+export type { PinnedBlock, PinnedDirection, PinnedState } from "./host/pinned-heap.ts";
+export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
+export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
+
+// Errors
+export {
+  DeviceError,
+  InvalidArgumentError,
+  KernelError,
+  LifetimeError,
+  MoorageError,
+  OutOfMemoryError,
+} from "./host/errors.ts";
+export type { ErrorCode, KernelMessage } from "./host/errors.ts";
