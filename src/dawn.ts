@@ -38,7 +38,6 @@ export interface OpenAdapterOptions {
 
 /** An adapter, and where it came from. */
 export interface OpenedAdapter {
-  /** Keeps the process alive while it is referenced: drop it with the last device. */
   readonly gpu: GPU;
   readonly adapter: GPUAdapter;
   readonly source: "system" | "npm-software" | "null";
@@ -155,6 +154,9 @@ async function importDawn(
   }
 }
 
+/** Every Dawn instance of this process. */
+const instances = new Set<GPU>();
+
 /** One walk through the places an adapter can come from, and notes of what each one said. */
 class Attempt {
   readonly notes: string[] = [];
@@ -231,6 +233,9 @@ class Attempt {
   ): Promise<OpenedAdapter | undefined> {
     const { powerPreference } = this.#options;
     const gpu = this.#dawn.create(flags);
+    // Dawn unloads the driver with its instance, under the feet of the driver's threads and of any
+    // device that is still in use: the process would crash. So instances are never collected.
+    instances.add(gpu);
     const adapter = await gpu.requestAdapter({
       ...request,
       ...(powerPreference === undefined ? {} : { powerPreference }),

@@ -1,7 +1,7 @@
 /**
- * The command stream: the only place that talks to the queue. Dispatches are recorded into one long
- * compute pass, copies beside it, and all of it is submitted as a batch: on read, when the parameter
- * ring is full, when a scope ends, or at the end of the task.
+ * The command stream: the only way to the queue. Dispatches are recorded into one long compute pass,
+ * copies beside it, and all of it is submitted as a batch: on read, when the parameter ring is full,
+ * or at the end of the task. Work that has to wait for the platform is held back, in order.
  *
  *     record ─▶ [before: hoisted copies][main: pass, copy, pass …] ─ submit ─▶ queue, in order
  *
@@ -19,6 +19,7 @@ import type { Dispatch, Placement } from "./launch.ts";
 import { Launcher } from "./launch.ts";
 import type { ParameterRing } from "./parameter-ring.ts";
 import { Pipelines } from "./pipelines.ts";
+import { Recorder } from "./recorder.ts";
 import type { SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
 
@@ -40,32 +41,19 @@ export class CommandStream {
   readonly words = new Uint32Array(parameterWords);
   readonly floats = new Float32Array(this.words.buffer);
   readonly pipelines: Pipelines;
-  /** Dispatches recorded so far. */
-  dispatchCount = 0;
-  /** Batches submitted so far. */
-  submitCount = 0;
   readonly #parts: StreamParts;
   readonly #device: GPUDevice;
-  readonly #ring: ParameterRing;
   readonly #table: BlockTable;
   readonly #launcher: Launcher;
+  readonly #recorder: Recorder;
   readonly #held: HeldWork;
-  #before: GPUCommandEncoder | null = null;
-  #main: GPUCommandEncoder | null = null;
-  #pass: GPUComputePassEncoder | null = null;
-  #pipeline: GPUComputePipeline | null = null;
-  #group: GPUBindGroup | null = null;
-  /** Serial of the open batch. */
-  #batch = 1;
   #waiters: (() => void)[] = [];
   #isScheduled = false;
   #lost: MoorageError | null = null;
-  readonly #ringOffset = new Uint32Array(1);
 
   constructor(parts: StreamParts) {
     this.#parts = parts;
     this.#device = parts.device;
-    this.#ring = parts.ring;
     this.#table = parts.table;
     this.pipelines = new Pipelines(parts.device, parts.ring.layout);
     this.#launcher = new Launcher(
@@ -75,6 +63,9 @@ export class CommandStream {
       this.pipelines,
       parts.groups,
     );
+    this.#recorder = new Recorder(parts.device, parts.ring, this.#launcher, this.words, () =>
+      this.#schedule(),
+    );
     this.#held = new HeldWork(() => this.#drained());
     parts.pool.onCreate = (_slab, settled) => this.#held.push(() => settled);
     parts.pool.settle = () => {
@@ -83,12 +74,20 @@ export class CommandStream {
     };
   }
 
+  /** Dispatches recorded so far. */
+  get dispatchCount(): number {
+    return this.#recorder.dispatchCount;
+  }
+
+  /** Batches submitted so far. */
+  get submitCount(): number {
+    return this.#recorder.submitCount;
+  }
+
   /** Refuses all further work with this error. */
   lose(error: MoorageError): void {
     this.#lost ??= error;
-    this.#pass = null;
-    this.#main = null;
-    this.#before = null;
+    this.#recorder.abandon();
     this.#wake();
   }
 
@@ -115,66 +114,7 @@ export class CommandStream {
       return;
     const variant = this.#launcher.resolve(dispatch, null);
     if (variant.pipeline === null) return this.#hold(dispatch, wordCount);
-    this.#encode(dispatch, variant, wordCount);
-  }
-
-  #encode(dispatch: Dispatch, variant: Variant, wordCount: number): void {
-    if (this.#ring.used === this.#ring.capacity) this.#submit();
-    const launcher = this.#launcher;
-    for (let operand = 0; operand < dispatch.blocks.length; operand++) {
-      this.words[operand] = launcher.elementOffsets[operand]!;
-      launcher.slabs[operand]!.use(
-        launcher.starts[operand]!,
-        launcher.extents[operand]!,
-        this.#batch,
-      );
-    }
-    const pass = this.#openPass();
-    const group = launcher.bindGroup();
-    if (variant.pipeline !== this.#pipeline) {
-      this.#pipeline = variant.pipeline;
-      pass.setPipeline(variant.pipeline!);
-    }
-    if (launcher.dynamicCount > 0) {
-      // The overload with a typed array: Chromium records it nine times faster than a plain array.
-      pass.setBindGroup(0, group, launcher.dynamicOffsets, 0, launcher.dynamicCount);
-      this.#group = null;
-    } else if (group !== this.#group) {
-      this.#group = group;
-      pass.setBindGroup(0, group);
-    }
-    this.#writeParameters(wordCount);
-    pass.setBindGroup(1, this.#ring.bindGroup, this.#ringOffset, 0, 1);
-    pass.dispatchWorkgroups(dispatch.x, dispatch.y, dispatch.z);
-    this.dispatchCount++;
-  }
-
-  #writeParameters(wordCount: number): void {
-    const ring = this.#ring;
-    const base = ring.used * ring.strideWords;
-    for (let word = 0; word < wordCount; word++) ring.words[base + word] = this.words[word]!;
-    this.#ringOffset[0] = ring.used * ring.strideBytes;
-    ring.used++;
-  }
-
-  #openPass(): GPUComputePassEncoder {
-    if (this.#pass !== null) return this.#pass;
-    this.#pass = this.#openMain().beginComputePass({ label: `moorage pass ${this.#batch}` });
-    return this.#pass;
-  }
-
-  #openMain(): GPUCommandEncoder {
-    if (this.#main !== null) return this.#main;
-    this.#main = this.#device.createCommandEncoder({ label: `moorage batch ${this.#batch}` });
-    this.#schedule();
-    return this.#main;
-  }
-
-  #endPass(): void {
-    this.#pass?.end();
-    this.#pass = null;
-    this.#pipeline = null;
-    this.#group = null;
+    this.#recorder.dispatch(dispatch, variant, wordCount);
   }
 
   /** Keeps a dispatch with its parameters until what it waits for has settled. */
@@ -202,7 +142,7 @@ export class CommandStream {
     this.words.set(words);
     const variant = this.#launcher.resolve(dispatch, placement);
     if (variant.pipeline === null) return this.#tryApart(held, variant);
-    this.#encode(dispatch, variant, words.length);
+    this.#recorder.dispatch(dispatch, variant, words.length);
   }
 
   /**
@@ -219,7 +159,7 @@ export class CommandStream {
       this.words.set(words);
       this.#launcher.resolve(dispatch, placement);
       this.#device.pushErrorScope("validation");
-      this.#encode(dispatch, variant, words.length);
+      this.#recorder.dispatch(dispatch, variant, words.length);
       this.#submit();
       const failure = await this.#device.popErrorScope();
       if (failure !== null) throw validationError(label, failure);
@@ -285,23 +225,15 @@ export class CommandStream {
     this.#whenFree(() => {
       ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab?.failure ?? null;
       if (ticket.failure !== null) return;
-      const canHoist = !isRead && !slab.isUsedBy(offset, byteLength, this.#batch);
-      slab.use(offset, extent, this.#batch);
+      const canHoist = !isRead && !slab.isUsedBy(offset, byteLength, this.#recorder.batch);
+      slab.use(offset, extent, this.#recorder.batch);
       if (canHoist) {
-        encode(this.#openBefore(), slab, offset);
+        encode(this.#recorder.hoistedCopies(), slab, offset);
       } else {
-        const main = this.#openMain();
-        this.#endPass();
-        encode(main, slab, offset);
+        encode(this.#recorder.copies(), slab, offset);
       }
     });
     return ticket;
-  }
-
-  #openBefore(): GPUCommandEncoder {
-    this.#before ??= this.#device.createCommandEncoder({ label: `moorage uploads ${this.#batch}` });
-    this.#schedule();
-    return this.#before;
   }
 
   /**
@@ -316,7 +248,7 @@ export class CommandStream {
     const bytes = this.#held.isHolding ? data.slice() : data;
     this.#whenFree(() => {
       if (this.#lost !== null || slab === null || slab.failure !== null) return;
-      if (slab.isUsedBy(offset, bytes.byteLength, this.#batch)) this.#submit();
+      if (slab.isUsedBy(offset, bytes.byteLength, this.#recorder.batch)) this.#submit();
       this.#device.queue.writeBuffer(slab.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
     });
   }
@@ -332,13 +264,13 @@ export class CommandStream {
       return new Promise((resolve) => {
         this.#held.push(() => {
           if (urgent) this.#submit();
-          if (urgent || !this.#hasWork) resolve();
+          if (urgent || !this.#recorder.hasWork) resolve();
           else this.#waiters.push(resolve);
         });
       });
     }
     if (urgent) this.#submit();
-    if (!this.#hasWork) return Promise.resolve();
+    if (!this.#recorder.hasWork) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
@@ -347,23 +279,8 @@ export class CommandStream {
     if (!this.#held.isHolding) this.#submit();
   }
 
-  get #hasWork(): boolean {
-    return this.#before !== null || this.#main !== null;
-  }
-
   #submit(): void {
-    if (this.#hasWork && this.#lost === null) {
-      this.#endPass();
-      this.#ring.flush();
-      const buffers: GPUCommandBuffer[] = [];
-      if (this.#before !== null) buffers.push(this.#before.finish());
-      if (this.#main !== null) buffers.push(this.#main.finish());
-      this.#before = null;
-      this.#main = null;
-      this.#device.queue.submit(buffers);
-      this.submitCount++;
-      this.#batch++;
-    }
+    if (this.#lost === null) this.#recorder.submit();
     this.#wake();
   }
 

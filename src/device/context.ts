@@ -5,7 +5,7 @@
 
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
-import { MoorageError } from "../host/errors.ts";
+import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
 import { PagePool } from "../host/page-pool.ts";
 import { PinnedHeap } from "../host/pinned-heap.ts";

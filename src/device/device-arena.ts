@@ -44,7 +44,7 @@ export class DeviceArena extends Region<DeviceAllocation> {
   /** O(open pages). `avoid` has a bit for each slab that the block should not be in. */
   alloc(request: AllocationRequest, avoid = 0): DeviceAllocation {
     const { byteLength, label = "scratch" } = request;
-    checkRequest(request, this.label);
+    checkRequest(request, this.label, this.#pages.granuleBytes);
     if (this.#ended) {
       throw new LifetimeError(
         "SCOPE_ENDED",
@@ -87,7 +87,12 @@ export class DeviceArena extends Region<DeviceAllocation> {
     this.#ledger.reserve(page.byteLength);
     if (page.isDedicated) return page;
     const rival = this.#open.findIndex((open) => open.slab === page.slab);
-    if (rival >= 0) this.#full.push(...this.#open.splice(rival, 1));
+    if (rival >= 0) {
+      const [full] = this.#open.splice(rival, 1);
+      // What is left of it stays unused until the end: neither live nor free.
+      this.#ledger.defer(full!.byteLength - full!.used);
+      this.#full.push(full!);
+    }
     this.#open.push(page);
     return page;
   }
@@ -137,6 +142,10 @@ export class DeviceArena extends Region<DeviceAllocation> {
 
   stats(): RegionStats {
     return this.#ledger.stats();
+  }
+
+  protected owns(block: DeviceAllocation): boolean {
+    return block.region === this;
   }
 
   protected copyContents(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {

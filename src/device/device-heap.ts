@@ -33,7 +33,7 @@ export class DeviceHeap extends Region<DeviceAllocation> {
   /** `avoid` has a bit for each slab that the block should not be in: see {@link SlabPool}. */
   alloc(request: AllocationRequest, avoid = 0): DeviceAllocation {
     const { byteLength, label = "tensor" } = request;
-    checkRequest(request, this.label);
+    checkRequest(request, this.label, this.#pool.granuleBytes);
     let place;
     try {
       place = this.#pool.place(byteLength, avoid, label);
@@ -82,6 +82,10 @@ export class DeviceHeap extends Region<DeviceAllocation> {
       freeBytes: this.#pool.freeBytes,
       metadataBytes: this.#pool.metadataBytes + this.#table.metadataBytes,
     };
+  }
+
+  protected owns(block: DeviceAllocation): boolean {
+    return block.region === this;
   }
 
   protected copyContents(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {

@@ -45,12 +45,14 @@ export async function openDevice(adapter: GPUAdapter, label: string): Promise<GP
  * page, or a browser without it), `NO_ADAPTER` where there is no adapter.
  */
 export async function browserAdapter(options: GPURequestAdapterOptions): Promise<GPUAdapter> {
-  const gpu = (globalThis.navigator as Navigator | undefined)?.gpu as GPU | undefined;
+  // Node and old browsers have neither; the types say otherwise.
+  const host: { readonly navigator?: { readonly gpu?: GPU }; readonly isSecureContext?: boolean } =
+    globalThis;
+  const gpu = host.navigator?.gpu;
   if (gpu === undefined) {
-    const isInsecure = globalThis.isSecureContext === false;
     throw new DeviceError(
       "NO_WEBGPU",
-      isInsecure
+      host.isSecureContext === false
         ? "WebGPU is hidden from this page: it needs https or localhost"
         : 'there is no WebGPU here; use a browser that has it (Chrome or Edge 113, Safari 26, Firefox 141 or newer), or in Node import "moorage/node"',
     );

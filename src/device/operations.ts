@@ -9,7 +9,6 @@ import { InvalidArgumentError } from "../host/errors.ts";
 import { contiguousLayout, normaliseAxis } from "../host/layout.ts";
 import type { Reduction } from "../shaders/reduce.ts";
 import { reducedDtype } from "../shaders/reduce.ts";
-import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import {
   binaryOperations,
@@ -314,11 +313,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     kernel: EntryKernel<I, O, P>,
     use: EntryUse<I, O, P>,
   ): { readonly [N in keyof O]: Tensor<O[N], S> } {
-    const outputs = this.context.entries.run(
-      kernel,
-      use as Parameters<DeviceContext["entries"]["run"]>[1],
-      this.placer(),
-    );
+    const outputs = this.context.entries.run(kernel, use, this.placer());
     const names = Object.keys(kernel.outputs);
     return Object.fromEntries(names.map((name, index) => [name, outputs[index]!])) as unknown as {
       readonly [N in keyof O]: Tensor<O[N], S>;

@@ -1,7 +1,9 @@
 /** The runtime: one device, its memory regions, and everything that can be done with them. */
 
-import { DeviceError, InvalidArgumentError, MoorageError } from "../host/errors.ts";
+import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
+import type { MoorageError } from "../host/errors.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
+import { checkRequest } from "../host/region.ts";
 import { MiB } from "../host/units.ts";
 import { DeviceContext } from "./context.ts";
 import type { Budget } from "./context.ts";
@@ -12,7 +14,6 @@ import { collectStats, formatReport, liveAllocations } from "./report.ts";
 import type { LiveAllocation, RuntimeStats } from "./report.ts";
 import { runScope } from "./scope.ts";
 import type { ScopeBody, ScopeOptions } from "./scope.ts";
-import type { Owned } from "./tensor.ts";
 
 export interface RuntimeOptions {
   /** Names the runtime in errors and reports. */
@@ -56,7 +57,7 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   return new Runtime(await openDevice(chosen, label), label, options);
 }
 
-export class Runtime extends Operations<Owned> implements AsyncDisposable {
+export class Runtime extends Operations implements AsyncDisposable {
   readonly label: string;
   readonly device: GPUDevice;
   /** Mapped staging memory: `rt.pinned.tensor({ shape, dtype, label })`. */
@@ -147,6 +148,7 @@ export class Runtime extends Operations<Owned> implements AsyncDisposable {
   /** Makes sure that `byteLength` bytes of device memory can be allocated at once from now on. */
   async reserve(byteLength: number): Promise<void> {
     this.context.stream.requireDevice();
+    checkRequest({ byteLength, label: "reserve" }, this.context.heap.label);
     await this.context.pool.reserve(byteLength);
   }
 
@@ -218,7 +220,7 @@ export class Runtime extends Operations<Owned> implements AsyncDisposable {
     return this.dispose();
   }
 
-  toString(): string {
+  override toString(): string {
     return `Runtime "${this.label}" (${this.isDisposed ? "disposed" : `${this.live().length} live allocations`})`;
   }
 

@@ -15,7 +15,7 @@ import type { Placer } from "./executor.ts";
 import { copyOperation } from "./kernels/builtin.ts";
 import { Operations } from "./operations.ts";
 import { Tensor } from "./tensor.ts";
-import type { Owned, TensorInput } from "./tensor.ts";
+import type { TensorInput } from "./tensor.ts";
 
 export interface ScopeOptions {
   /** Names the scope in errors and reports. */
@@ -52,7 +52,8 @@ export class Scope<S> extends Operations<S> {
   /** @internal */
   protected override placer(): Placer {
     if (this.#ended) throw scopeEnded(this.label);
-    if (this.#signal !== undefined) this.#signal.throwIfAborted();
+    this.#signal?.throwIfAborted();
+    this.context.stream.requireDevice();
     return this.#scratch;
   }
 
@@ -102,10 +103,11 @@ export class Scope<S> extends Operations<S> {
   /** A scope inside this one, with memory of its own. It may outlast calls of this one, not its end. */
   scope<R>(body: ScopeBody<R>, options: ScopeOptions = {}): Promise<R> {
     this.placer();
+    const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
     return runScope(
       this.context,
       body,
-      this.#signal === undefined ? options : { signal: this.#signal, ...options },
+      signals.length === 0 ? options : { ...options, signal: AbortSignal.any(signals) },
     );
   }
 
@@ -113,13 +115,19 @@ export class Scope<S> extends Operations<S> {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    try {
-      for (let index = this.#resources.length - 1; index >= 0; index--)
+    const errors: unknown[] = [];
+    for (let index = this.#resources.length - 1; index >= 0; index--) {
+      try {
         this.#resources[index]![Symbol.dispose]();
-    } finally {
-      this.#scratch.end();
-      this.hot.end();
+      } catch (error) {
+        errors.push(error);
+      }
     }
+    this.#scratch.end();
+    this.hot.end();
+    if (errors.length === 1) throw errors[0];
+    if (errors.length > 1)
+      throw new AggregateError(errors, `${errors.length} resources of ${this.label} failed to end`);
   }
 
   /** @internal Throws `SCOPE_ESCAPE` where a result holds a tensor that ends with this scope. */
@@ -135,11 +143,7 @@ export class Scope<S> extends Operations<S> {
 }
 
 /** A tensor of the scope inside a value, looking `depth` levels into arrays and plain objects. */
-function findScratch(
-  value: unknown,
-  region: DeviceArena,
-  depth: number,
-): Tensor<DType, Owned> | null {
+function findScratch(value: unknown, region: DeviceArena, depth: number): Tensor | null {
   if (value instanceof Tensor) return value.isIn(region) ? value : null;
   if (depth === 0 || typeof value !== "object" || value === null || ArrayBuffer.isView(value))
     return null;

@@ -79,6 +79,7 @@ export abstract class TensorFactory<S = Owned> {
       requireCount(length, layout.count, layout.shape, label);
       this.context.transfers.fromArray(data, tensor.block);
     } else {
+      requireSameDtype("write", tensor, data);
       requireCount(data.layout.count, layout.count, layout.shape, label);
       this.context.transfers.requireOwn(data);
       this.context.transfers.fromPinned(data, tensor.block);
@@ -186,7 +187,7 @@ export abstract class TensorFactory<S = Owned> {
 }
 
 /** Throws `UNSUPPORTED_DTYPE` unless two operands have the same dtype. */
-export function requireSameDtype(operation: string, a: AnyTensor, b: AnyTensor): void {
+export function requireSameDtype(operation: string, a: TensorInput, b: TensorInput): void {
   if (a.dtype === b.dtype) return;
   throw new InvalidArgumentError(
     "UNSUPPORTED_DTYPE",

@@ -31,6 +31,7 @@ export class GpuMappableSource implements MappableSource {
   }
 
   create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer {
+    this.#stream.requireDevice();
     const isUpload = direction === "upload";
     const managed = this.#memory.create({
       size: byteLength,

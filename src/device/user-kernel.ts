@@ -18,6 +18,9 @@ import type { TensorInput } from "./tensor.ts";
 /** Names and WGSL types of the numbers that a kernel is given: one 32-bit word each. */
 export type ParameterTypes = { readonly [name: string]: Parameter["type"] };
 
+/** The default: no name can be given a value. */
+export type NoParameters = { readonly [name: string]: never };
+
 /** A value for each parameter. */
 export type ParameterValues<P extends ParameterTypes> = { readonly [N in keyof P]: number };
 
@@ -50,10 +53,9 @@ export interface ElementwiseKernel<
  * Describes an element-wise kernel. Moorage adds bindings, broadcasting, strides, alignment and
  * stores of elements smaller than a word. Throws `INVALID_ARGUMENT` for names that WGSL refuses.
  */
-export function defineElementwise<
-  P extends ParameterTypes = Record<never, never>,
-  O extends DType = DType,
->(options: ElementwiseOptions<P, O>): ElementwiseKernel<P, O> {
+export function defineElementwise<P extends ParameterTypes = NoParameters, O extends DType = DType>(
+  options: ElementwiseOptions<P, O>,
+): ElementwiseKernel<P, O> {
   const { label, inputs, output, expression, body } = options;
   const parameters = options.parameters ?? ({} as P);
   checkNames(label, [...inputs, ...Object.keys(parameters)]);
@@ -124,7 +126,7 @@ export interface EntryKernel<
 export function defineKernel<
   const I extends { readonly [name: string]: DType },
   const O extends { readonly [name: string]: DType },
-  const P extends ParameterTypes = Record<never, never>,
+  const P extends ParameterTypes = NoParameters,
 >(options: EntryOptions<I, O, P>): EntryKernel<I, O, P> {
   const { label, inputs, outputs, wgsl, workgroup } = options;
   const parameters = options.parameters ?? ({} as P);

@@ -82,7 +82,7 @@ export function newArray<D extends DType>(dtype: D, count: number): ArrayOf[D] {
 
 /** The name of the typed array that carries `dtype`: what an error tells a user to pass. */
 export function arrayName(dtype: DType): string {
-  return constructors[dtype].name;
+  return constructors[dtypeInfo(dtype).name].name;
 }
 
 /**

@@ -16,6 +16,9 @@ export function float16ToNumber(half: number): number {
 /** The 16 bits nearest to `value`, ties to even; beyond 65504 an infinity. O(1). */
 export function numberToFloat16(value: number): number {
   float[0] = value;
+  // Rounded to odd, so that this rounding does not make a tie of what was none.
+  if (float[0] !== value && (bits[0]! & 1) === 0)
+    bits[0]! += Math.abs(float[0]) < Math.abs(value) ? 1 : -1;
   const word = bits[0]!;
   const sign = (word >>> 16) & 0x8000;
   const magnitude = word & 0x7fffffff;

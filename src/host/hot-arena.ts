@@ -9,16 +9,9 @@ import { Alignment, alignUp } from "./alignment.ts";
 import { arrayOver, dtypeInfo } from "./dtype.ts";
 import type { ArrayOf, DType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
-import { byteSize } from "./layout.ts";
+import { byteSize, contiguousLayout } from "./layout.ts";
 import type { PagePool } from "./page-pool.ts";
-import {
-  checkRequest,
-  deadHandle,
-  doubleFree,
-  foreignHandle,
-  Region,
-  requireAlive,
-} from "./region.ts";
+import { checkRequest, doubleFree, foreignHandle, Region, requireAlive } from "./region.ts";
 import type { Allocation, AllocationRequest } from "./region.ts";
 import type { RegionStats } from "./statistics.ts";
 import { RegionLedger } from "./statistics.ts";
@@ -139,13 +132,13 @@ export class HotArena extends Region<HotAllocation> {
     this.#pages.push(page);
     this.#page = page;
     this.#used = 0;
-    this.#ledger.reserve(page.byteLength);
+    this.#ledger.lease(page.byteLength);
   }
 
   /** A typed array of `count` elements, valid until the arena is reset or ends. */
   array<D extends DType>(dtype: D, count: number, label?: string): ArrayOf[D] {
-    const { bytes } = dtypeInfo(dtype);
-    const byteLength = byteSize(count, bytes, [count], label ?? "temporary");
+    const { shape } = contiguousLayout([count], label ?? "temporary");
+    const byteLength = byteSize(count, dtypeInfo(dtype).bytes, shape, label ?? "temporary");
     return this.alloc({ byteLength, alignment: Alignment.default, ...(label && { label }) }).array(
       dtype,
     );
@@ -154,8 +147,7 @@ export class HotArena extends Region<HotAllocation> {
   /** Ends one handle. Its bytes come back with the others, at the reset. */
   free(allocation: HotAllocation): void {
     if (allocation.arena !== this) throw foreignHandle(allocation.label, this.label);
-    if (allocation.freed) throw doubleFree(allocation.label, this.label);
-    if (!allocation.isAlive) throw deadHandle(allocation.label, this.label);
+    if (!allocation.isAlive) throw doubleFree(allocation.label, this.label);
     allocation.freed = true;
     this.#ledger.freed(allocation.byteLength, allocation.padding);
     this.#ledger.defer(allocation.byteLength + allocation.padding);
@@ -166,7 +158,7 @@ export class HotArena extends Region<HotAllocation> {
     this.generation++;
     this.#ledger.freedInBulk();
     for (const page of this.#pages) {
-      this.#ledger.reserve(-page.byteLength);
+      this.#ledger.lease(-page.byteLength);
       this.#pool.giveBack(page);
     }
     this.#pages = [];
@@ -182,6 +174,10 @@ export class HotArena extends Region<HotAllocation> {
 
   stats(): RegionStats {
     return this.#ledger.stats();
+  }
+
+  protected owns(allocation: HotAllocation): boolean {
+    return allocation.arena === this;
   }
 
   protected copyContents(from: HotAllocation, to: HotAllocation, byteLength: number): void {

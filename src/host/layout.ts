@@ -181,7 +181,7 @@ export function broadcastLayout(layout: Layout, shape: Shape): Layout {
   const strides = shape.map((extent, axis) => {
     const own = axis < missing ? 1 : layout.shape[axis - missing]!;
     if (own === extent) return axis < missing ? 0 : layout.strides[axis - missing]!;
-    if (own === 1) return 0;
+    if (own === 1 && Number.isSafeInteger(extent) && extent > 0) return 0;
     throw new InvalidArgumentError(
       "INVALID_LAYOUT",
       `shape ${shapeText(layout.shape)} does not broadcast to ${shapeText(shape)}: axis ${axis} has ${own} and ${extent} elements`,
@@ -193,7 +193,9 @@ export function broadcastLayout(layout: Layout, shape: Shape): Layout {
       `shape ${shapeText(layout.shape)} does not broadcast to ${shapeText(shape)}, which has fewer axes`,
     );
   }
-  return new Layout([...shape], strides, layout.offset);
+  const view = new Layout([...shape], strides, layout.offset);
+  if (view.count > Number.MAX_SAFE_INTEGER) throw overflow(shape, "broadcast");
+  return view;
 }
 
 /** The shape that two shapes broadcast to; throws `INVALID_LAYOUT` where they do not. O(rank). */

@@ -56,7 +56,6 @@ export class PagePool {
   }
 
   #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {
-    this.ledger.failedCount++;
     const availableBytes = Math.max(0, this.budgetBytes - this.ledger.reserved);
     return new OutOfMemoryError(
       `"${label}" needs a page of ${requestedBytes} bytes of host scratch, and ${availableBytes} are left of the budget of ` +

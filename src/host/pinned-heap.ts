@@ -11,9 +11,9 @@
  * A block that is disposed in flight is deferred: it goes back to the pool when the GPU is done.
  */
 
-import { alignUp } from "./alignment.ts";
+import { Alignment, alignUp } from "./alignment.ts";
 import type { DType } from "./dtype.ts";
-import { InvalidArgumentError, LifetimeError, OutOfMemoryError } from "./errors.ts";
+import { LifetimeError, MoorageError, OutOfMemoryError } from "./errors.ts";
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
 import { checkRequest, doubleFree, foreignHandle, Region, requireAlive } from "./region.ts";
@@ -64,7 +64,7 @@ class Slot {
   isDestroyed = false;
   /** In the pool. */
   pooled = false;
-  /** A readback buffer that no copy has been recorded into: nothing to wait for. */
+  /** No transfer has been recorded since it left the pool: nothing to wait for. */
   idle = true;
 
   constructor(buffer: MappableBuffer, direction: PinnedDirection) {
@@ -141,6 +141,7 @@ export class PinnedBlock implements Allocation {
     this.slot.buffer.unmap();
     this.slot.range = null;
     this.slot.state = "in-flight";
+    this.slot.idle = false;
     return this.slot.buffer;
   }
 
@@ -198,14 +199,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
    */
   alloc(request: PinnedRequest): PinnedBlock {
     const { byteLength, direction = "upload", label = "pinned" } = request;
-    checkRequest(request, this.label);
-    if ((request.alignment ?? 1) > 4096) {
-      throw new InvalidArgumentError(
-        "UNSUPPORTED_ALIGNMENT",
-        `"${label}" asked for ${request.alignment} bytes alignment; pinned blocks start at the start of their buffer, mapped at page granularity: ask for 4096 at most`,
-        { label },
-      );
-    }
+    // A block starts at the start of its buffer, which is mapped at page granularity.
+    checkRequest(request, this.label, Alignment.page);
     const size = sizeClass(byteLength);
     const slot = this.#pool[direction].get(size)?.pop() ?? this.#create(size, direction, label);
     if (slot.pooled) {
@@ -229,6 +224,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     try {
       buffer = this.#source.create(size, direction, `moorage pinned ${direction} ${size}`);
     } catch (cause) {
+      if (cause instanceof MoorageError && !(cause instanceof OutOfMemoryError)) throw cause;
       throw this.#refused(size, label, cause);
     }
     this.#ledger.reserve(size);
@@ -264,8 +260,9 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const { slot } = block;
     const size = slot.buffer.size;
     this.#live.delete(block);
+    if (slot.isDestroyed) return;
     this.#ledger.freed(block.byteLength, size - block.byteLength);
-    if (this.#closed || slot.state === "lost") {
+    if (slot.state === "lost") {
       this.#destroy(slot);
     } else if (slot.state === "mapped" || slot.idle) {
       this.#recycle(slot);
@@ -364,11 +361,19 @@ export class PinnedHeap extends Region<PinnedBlock> {
   close(): void {
     this.#closed = true;
     this.trim(0);
-    for (const block of this.#live) this.#destroy(block.slot);
+    for (const { slot, byteLength } of this.#live) {
+      if (slot.isDestroyed) continue;
+      this.#ledger.freed(byteLength, slot.buffer.size - byteLength);
+      this.#destroy(slot);
+    }
   }
 
   stats(): RegionStats {
     return this.#ledger.stats();
+  }
+
+  protected owns(block: PinnedBlock): boolean {
+    return block.heap === this;
   }
 
   protected copyContents(from: PinnedBlock, to: PinnedBlock, byteLength: number): void {

@@ -12,7 +12,7 @@
  * 5. Recycled memory holds old bytes.
  */
 
-import { isValidAlignment, requireAlignment } from "./alignment.ts";
+import { requireAlignment } from "./alignment.ts";
 import { InvalidArgumentError, LifetimeError, MoorageError } from "./errors.ts";
 import type { RegionKind, RegionStats } from "./statistics.ts";
 
@@ -63,6 +63,9 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
   abstract free(allocation: A): void;
   abstract stats(): RegionStats;
 
+  /** Whether this region made `allocation`. */
+  protected abstract owns(allocation: A): boolean;
+
   /** Copies the first `byteLength` bytes of `from` to `to`. */
   protected abstract copyContents(from: A, to: A, byteLength: number): void;
 
@@ -88,9 +91,15 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
   }
 
   realloc(allocation: A, byteLength: number): A {
+    if (!this.owns(allocation)) throw foreignHandle(allocation.label, this.label);
     requireAlive(allocation, this);
     const next = this.alloc(this.requestLike(allocation, byteLength));
-    this.copyContents(allocation, next, Math.min(allocation.byteLength, byteLength));
+    try {
+      this.copyContents(allocation, next, Math.min(allocation.byteLength, byteLength));
+    } catch (error) {
+      this.free(next);
+      throw error;
+    }
     this.free(allocation);
     return next;
   }
@@ -114,8 +123,15 @@ function failure(error: unknown): { readonly ok: false; readonly error: MoorageE
   throw error;
 }
 
-/** Throws `INVALID_ARGUMENT` or `UNSUPPORTED_ALIGNMENT` for a request that no region could meet. */
-export function checkRequest(request: AllocationRequest, region: string): void {
+/**
+ * Throws `INVALID_ARGUMENT` or `UNSUPPORTED_ALIGNMENT` for a request that no region could meet, or
+ * that asks for more alignment than this one gives.
+ */
+export function checkRequest(
+  request: AllocationRequest,
+  region: string,
+  maxAlignment = Infinity,
+): void {
   const { byteLength, alignment, label = "allocation" } = request;
   if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
     throw new InvalidArgumentError(
@@ -124,7 +140,14 @@ export function checkRequest(request: AllocationRequest, region: string): void {
       { label },
     );
   }
-  if (alignment !== undefined && !isValidAlignment(alignment)) requireAlignment(alignment, label);
+  if (alignment === undefined) return;
+  requireAlignment(alignment, label);
+  if (alignment <= maxAlignment) return;
+  throw new InvalidArgumentError(
+    "UNSUPPORTED_ALIGNMENT",
+    `"${label}" asked ${region} for an alignment of ${alignment} bytes; it gives ${maxAlignment} at most`,
+    { label },
+  );
 }
 
 /** Throws `USE_AFTER_DISPOSE` for a dead handle. */

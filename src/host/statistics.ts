@@ -121,13 +121,18 @@ export class RegionLedger {
 
   /** The region took `bytes` of the platform, or gave them back (negative). */
   reserve(bytes: number): void {
+    this.lease(bytes);
+    this.#parent?.reserve(bytes);
+  }
+
+  /** Like {@link reserve}, of bytes that the parent holds of the platform already. */
+  lease(bytes: number): void {
     this.reserved += bytes;
     if (bytes > 0) this.#reservedTotal += bytes;
     if (this.reserved >= this.#reservedPeak) {
       this.#reservedPeak = this.reserved;
       this.#atPeak = this.balance();
     }
-    this.#parent?.reserve(bytes);
   }
 
   balance(): Balance {
