@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
 import { findSoftwarePackage } from "./src/software-adapter.ts";
-import { npmChromium, webgpuFlags } from "./test/npm-chromium.ts";
+import { npmChromium, webgpuFlags } from "./src/npm-chromium.ts";
 
 // Workers read this file again, and must come to the same port.
 const port = (process.env["MOORAGE_PAGE_PORT"] ??= String(await freePort()));

@@ -1,7 +1,7 @@
 // Sets the project up, so that `npm start` and `npm test` work as the first command after a clone.
 //
 //   1. ensureInstalled: node_modules is what package-lock.json says, else `npm ci`
-//   2. ensureBuilt:     dist/ and demo/.out/ are what the sources say, else `tsc`
+//   2. ensureBuilt:     dist/, demo/.out/ and bench/.out/ are what the sources say, else `tsc`
 //
 // Plain JavaScript without dependencies: it runs before there are any.
 
@@ -34,18 +34,14 @@ export async function ensureInstalled() {
   writeFileSync(installMark, wanted);
 }
 
-/** Compiles the library and the main job where a source is newer than what was made from it. */
+/** Compiles the library, the main job and the bench where a source is newer than what was made from it. */
 export async function ensureBuilt() {
   const shared = ["tsconfig.json", "package-lock.json"];
   const library = fingerprint(["src", "tsconfig.build.json", ...shared]);
   await build("dist", "tsconfig.build.json", "src", library);
-  if (
-    filesIn(join(root, "demo")).some(
-      (file) => file.endsWith(".ts") && !file.endsWith("vite.config.ts"),
-    )
-  ) {
-    const demo = fingerprint(["demo", ...shared]);
-    await build("demo/.out", "demo/tsconfig.json", "demo", `${library}-${demo}`);
+  for (const folder of ["demo", "bench"]) {
+    const sources = fingerprint([folder, ...shared]);
+    await build(`${folder}/.out`, `${folder}/tsconfig.json`, folder, `${library}-${sources}`);
   }
 }
 

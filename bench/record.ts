@@ -29,22 +29,37 @@ const scaled = defineElementwise({
   expression: "a * P.k + b",
 });
 
-/** Eight kernels over operands of one shape; results are scratch of the scope. */
-function kernels<S>(s: Scope<S>, x: Tensor, y: Tensor): (() => void)[] {
-  return [
-    () => s.add(x as Tensor<"float32">, y as Tensor<"float32">),
-    () => s.multiply(x as Tensor<"float32">, y as Tensor<"float32">),
-    () => s.subtract(x as Tensor<"float32">, 0.5),
-    () => s.unary("exp", x),
-    () => s.cast(x, "int32"),
-    () => s.copy(y),
-    () => s.map(scaled, [x, y], { parameters: { k: 2 } }),
-    () => s.softmax(x as Tensor<"float32">, { axis: 1 }),
-  ];
+type Operand = Tensor<"float32">;
+
+/** One of eight kernels over operands of one shape; the result is scratch of the scope. */
+function dispatchOne<S>(s: Scope<S>, which: number, x: Operand, y: Operand): void {
+  switch (which) {
+    case 0:
+      return void s.add(x, y);
+    case 1:
+      return void s.multiply(x, y);
+    case 2:
+      return void s.subtract(x, 0.5);
+    case 3:
+      return void s.unary("exp", x);
+    case 4:
+      return void s.cast(x, "int32");
+    case 5:
+      return void s.copy(y);
+    case 6:
+      return void s.map(scaled, [x, y], { parameters: { k: 2 } });
+    default:
+      return void s.softmax(x, { axis: 1 });
+  }
+}
+
+interface Pair {
+  readonly x: Operand;
+  readonly y: Operand;
 }
 
 /** Operands of 64 shapes on the heap, at whatever offsets they happen to get. */
-function operands(runtime: Runtime): { readonly x: Tensor; readonly y: Tensor }[] {
+function operands(runtime: Runtime): Pair[] {
   return Array.from({ length: shapeCount }, (_, index) => {
     const shape = [4 + (index % 8), 16 + 4 * Math.floor(index / 8)];
     return {
@@ -54,32 +69,38 @@ function operands(runtime: Runtime): { readonly x: Tensor; readonly y: Tensor }[
   });
 }
 
-async function recordWithMoorage(runtime: Runtime): Promise<number> {
+async function recordWithMoorage(runtime: Runtime, pairs: readonly Pair[]): Promise<number> {
   return await runtime.scope((s) => {
-    const pairs = shuffledOperands;
     const started = performance.now();
     for (let index = 0; index < dispatches; index++) {
-      const { x, y } = pairs[index % shapeCount]!;
-      kernels(s, x, y)[index % 8]!();
+      const { x, y } = pairs[(index * 7) % shapeCount]!;
+      dispatchOne(s, index % 8, x, y);
     }
     runtime.flush();
     return ((performance.now() - started) * 1000) / dispatches;
   });
 }
 
-let shuffledOperands: { readonly x: Tensor; readonly y: Tensor }[] = [];
-
 /** The same number of dispatches by hand: two bindings and a parameter block each. */
-function handWritten(device: GPUDevice): { readonly record: () => number; readonly destroy: () => void } {
+function handWritten(device: GPUDevice): {
+  readonly record: () => number;
+  readonly destroy: () => void;
+} {
   const storage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
-  const slabs = [0, 1, 2].map((n) => device.createBuffer({ size: 4 << 20, usage: storage, label: `by hand ${n}` }));
+  const slabs = [0, 1, 2].map((n) =>
+    device.createBuffer({ size: 4 << 20, usage: storage, label: `by hand ${n}` }),
+  );
   const stride = 256;
   const ring = device.createBuffer({
     size: stride * dispatches,
     usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     label: "by hand parameters",
   });
-  const entry = (binding: number, type: GPUBufferBindingType, hasDynamicOffset = false): GPUBindGroupLayoutEntry => ({
+  const entry = (
+    binding: number,
+    type: GPUBufferBindingType,
+    hasDynamicOffset = false,
+  ): GPUBindGroupLayoutEntry => ({
     binding,
     visibility: GPUShaderStage.COMPUTE,
     buffer: { type, hasDynamicOffset },
@@ -89,7 +110,16 @@ function handWritten(device: GPUDevice): { readonly record: () => number; readon
   });
   const ringLayout = device.createBindGroupLayout({ entries: [entry(0, "uniform", true)] });
   const pipelineLayout = device.createPipelineLayout({ bindGroupLayouts: [layout, ringLayout] });
-  const pipelines = ["x + y", "x * y", "x - y", "exp(x)", "floor(x)", "y", "x * 2.0 + y", "max(x, y)"].map((expression) =>
+  const pipelines = [
+    "x + y",
+    "x * y",
+    "x - y",
+    "exp(x)",
+    "floor(x)",
+    "y",
+    "x * 2.0 + y",
+    "max(x, y)",
+  ].map((expression) =>
     device.createComputePipeline({
       layout: pipelineLayout,
       compute: {
@@ -111,7 +141,10 @@ function handWritten(device: GPUDevice): { readonly record: () => number; readon
   const group = (inputs: GPUBuffer, output: GPUBuffer): GPUBindGroup =>
     device.createBindGroup({
       layout,
-      entries: [inputs, inputs, output].map((buffer, binding) => ({ binding, resource: { buffer } })),
+      entries: [inputs, inputs, output].map((buffer, binding) => ({
+        binding,
+        resource: { buffer },
+      })),
     });
   const groups = [group(slabs[0]!, slabs[1]!), group(slabs[0]!, slabs[2]!)];
   const ringGroup = device.createBindGroup({
@@ -144,15 +177,23 @@ function handWritten(device: GPUDevice): { readonly record: () => number; readon
   return { record, destroy: () => [...slabs, ring].forEach((buffer) => buffer.destroy()) };
 }
 
+export interface RecordingRounds {
+  readonly rounds?: number;
+  /** Until the engine has compiled what is measured: a browser takes about a hundred rounds. */
+  readonly warmUpRounds?: number;
+}
+
 /** Measures both in turn, `rounds` times after a warm-up. */
-export async function recordingCost(runtime: Runtime, rounds = 31): Promise<RecordingCost> {
+export async function recordingCost(
+  runtime: Runtime,
+  { rounds = 31, warmUpRounds = 120 }: RecordingRounds = {},
+): Promise<RecordingCost> {
   const { device } = runtime;
   const made = operands(runtime);
-  shuffledOperands = made;
   const hand = handWritten(device);
   try {
-    for (let round = 0; round < 10; round++) {
-      await recordWithMoorage(runtime);
+    for (let round = 0; round < warmUpRounds; round++) {
+      await recordWithMoorage(runtime, made);
       hand.record();
       await runtime.sync();
     }
@@ -160,7 +201,7 @@ export async function recordingCost(runtime: Runtime, rounds = 31): Promise<Reco
     const moorage: number[] = [];
     const byHand: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      moorage.push(await recordWithMoorage(runtime));
+      moorage.push(await recordWithMoorage(runtime, made));
       await runtime.sync();
       byHand.push(hand.record());
       await runtime.sync();

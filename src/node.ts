@@ -11,6 +11,8 @@ export * from "./index.ts";
 export { openAdapter } from "./dawn.ts";
 export type { AdapterChoice, OpenAdapterOptions, OpenedAdapter } from "./dawn.ts";
 export { diagnose, formatDiagnosis } from "./doctor.ts";
+export { npmChromium } from "./npm-chromium.ts";
+export type { ChromiumLaunch } from "./npm-chromium.ts";
 export type { Diagnosis } from "./doctor.ts";
 
 export interface NodeRuntimeOptions extends Omit<RuntimeOptions, "adapter"> {

@@ -78,6 +78,9 @@ export class BlockTable {
   node = new Int32Array(256);
   /** Why a block holds no value: the work that should have written it failed. */
   readonly failures = new Map<BlockKey, MoorageError>();
+  /** Told of a failure that nobody has read when the last block that shows it ends. */
+  onUnobserved: (failure: MoorageError) => void = () => {};
+  readonly #observed = new WeakSet<MoorageError>();
   readonly #handles: (DeviceAllocation | null)[] = [];
   #unused: number[] = [];
 
@@ -106,6 +109,7 @@ export class BlockTable {
   /** Ends a row's block; its handles are dead from now on. O(1). */
   remove(handle: DeviceAllocation): void {
     const { row } = handle;
+    if (this.failures.size > 0) this.#report(this.failures.get(handle.key));
     this.generation[row]!++;
     this.#handles[row] = null;
     this.#unused.push(row);
@@ -125,9 +129,22 @@ export class BlockTable {
 
   /** Drops the failures of blocks that are gone. */
   forgetFailures(): void {
-    for (const key of this.failures.keys()) {
-      if (this.generation[key % rowLimit] !== Math.floor(key / rowLimit)) this.failures.delete(key);
+    for (const [key, failure] of this.failures) {
+      if (this.generation[key % rowLimit] === Math.floor(key / rowLimit)) continue;
+      this.failures.delete(key);
+      this.#report(failure);
     }
+  }
+
+  /** Notes that somebody was told of a failure. */
+  observe(failure: MoorageError): void {
+    this.#observed.add(failure);
+  }
+
+  #report(failure: MoorageError | undefined): void {
+    if (failure === undefined || this.#observed.has(failure)) return;
+    this.#observed.add(failure);
+    this.onUnobserved(failure);
   }
 
   get metadataBytes(): number {

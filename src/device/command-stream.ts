@@ -29,7 +29,7 @@ export interface StreamParts {
   readonly groups: BindGroups;
   readonly pool: SlabPool;
   readonly table: BlockTable;
-  /** Told of failures that nobody may be waiting for. */
+  /** Told of failures that nobody has read. */
   readonly onError: (error: MoorageError) => void;
 }
 
@@ -67,6 +67,7 @@ export class CommandStream {
       this.#schedule(),
     );
     this.#held = new HeldWork(() => this.#drained());
+    parts.table.onUnobserved = parts.onError;
     parts.pool.onCreate = (_slab, settled) => this.#held.push(() => settled);
     parts.pool.settle = () => {
       this.flush();
@@ -176,7 +177,6 @@ export class CommandStream {
       const frames = site?.stack?.split("\n").slice(1).join("\n") ?? "";
       error.stack = `${error.name}: ${error.message}\n${frames}`;
       for (const key of keys.slice(inputCount)) this.#table.failures.set(key, error);
-      this.#parts.onError(error);
     }
   }
 
@@ -224,7 +224,10 @@ export class CommandStream {
     const ticket: CopyTicket = { failure: null };
     this.#whenFree(() => {
       ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab?.failure ?? null;
-      if (ticket.failure !== null) return;
+      if (ticket.failure !== null) {
+        this.#table.observe(ticket.failure);
+        return;
+      }
       const canHoist = !isRead && !slab.isUsedBy(offset, byteLength, this.#recorder.batch);
       slab.use(offset, extent, this.#recorder.batch);
       if (canHoist) {

@@ -130,6 +130,9 @@ function describe(value: unknown): string {
   return typeof label === "string" ? `"${label}" (a ${name})` : `a ${name}`;
 }
 
+/** Workgroups along one axis: WebGPU's smallest limit. */
+export const maxGroups = 65535;
+
 /** Workgroups for `invocations` in a row: folded into y where x would pass WebGPU's limit. */
 export function linearGroups(invocations: number): {
   readonly x: number;
@@ -137,8 +140,8 @@ export function linearGroups(invocations: number): {
   readonly z: 1;
 } {
   const groups = Math.ceil(invocations / workgroupSize);
-  if (groups <= 65535) return { x: groups, y: 1, z: 1 };
-  const y = Math.ceil(groups / 65535);
+  if (groups <= maxGroups) return { x: groups, y: 1, z: 1 };
+  const y = Math.ceil(groups / maxGroups);
   return { x: Math.ceil(groups / y), y, z: 1 };
 }
 

@@ -7,6 +7,7 @@ import { contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import type { DeviceContext } from "./context.ts";
+import type { DeviceArena } from "./device-arena.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { castOperation, copyOperation, fillOperation } from "./kernels/builtin.ts";
 import type { Owned, Tensor, TensorInput } from "./tensor.ts";
@@ -66,7 +67,7 @@ export abstract class TensorFactory<S = Owned> {
     const tensor = this.context.executor.own(target);
     this.placer();
     const { label, layout } = tensor;
-    if (tensor.isView) {
+    if (!tensor.isWhole) {
       throw new InvalidArgumentError(
         "INVALID_LAYOUT",
         `"${label}" is a view, and write() needs a whole tensor; upload the data, and assign() it to the view`,
@@ -172,11 +173,18 @@ export abstract class TensorFactory<S = Owned> {
 
   /** @internal Runs `compute` with an arena of its own for intermediates, which ends at once. */
   protected withScratch<T>(compute: (scratch: Placer) => T): T {
-    const arena = this.context.arena("temporaries of an operation");
+    // Most operations need none: the arena is made with the first intermediate.
+    let arena: DeviceArena | null = null;
+    const scratch: Placer = {
+      alloc: (request, avoid) => {
+        arena ??= this.context.arena("temporaries of an operation");
+        return arena.alloc(request, avoid);
+      },
+    };
     try {
-      return compute(arena);
+      return compute(scratch);
     } finally {
-      arena.end();
+      (arena as DeviceArena | null)?.end();
     }
   }
 

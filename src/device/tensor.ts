@@ -1,5 +1,6 @@
 /** A tensor in device memory: a handle on a block, and the layout of its elements in it. */
 
+import { dtypeInfo } from "../host/dtype.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
 import {
@@ -95,6 +96,16 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
   /** Whether this is a view, which borrows: its owner's end ends it. */
   get isView(): boolean {
     return this.#owner !== null;
+  }
+
+  /** @internal Whether it is all of its block, row by row: then writing it touches no neighbour. */
+  get isWhole(): boolean {
+    const { isContiguous, offset, count } = this.layout;
+    return (
+      isContiguous &&
+      offset === 0 &&
+      count * dtypeInfo(this.dtype).bytes === this.#block.byteLength
+    );
   }
 
   /** Where the tensor lives: `device heap`, or the label of a scope. */

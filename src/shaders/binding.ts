@@ -123,6 +123,23 @@ export function declareLoad4(operand: Operand, plan: BindingPlan, index: number)
 }
 
 /**
+ * A function `pack_<name>(pair) -> u32` where elements are float16. WGSL leaves open what becomes of
+ * infinities, NaN and numbers beyond 65504 (SwiftShader makes NaN of infinity): they go by their bits.
+ */
+function declarePack({ name, dtype }: Operand): string {
+  if (dtype !== "float16") return "";
+  return `fn pack_${name}(pair: vec2<f32>) -> u32 {
+  let bits = bitcast<vec2<u32>>(pair);
+  let size = bits & vec2<u32>(0x7fffffffu);
+  let finite = pack2x16float(clamp(pair, vec2<f32>(-65504.0), vec2<f32>(65504.0)));
+  let beyond = ((bits >> vec2<u32>(16u)) & vec2<u32>(0x8000u)) | select(vec2<u32>(0x7c00u), vec2<u32>(0x7e00u), size > vec2<u32>(0x7f800000u));
+  let half = select(vec2<u32>(finite & 0xffffu, finite >> 16u), beyond, size >= vec2<u32>(0x477ff000u));
+  return half.x | (half.y << 16u);
+}
+`;
+}
+
+/**
  * A function `store4_<name>(index, value)` for four elements in a row: whole words, so that no two
  * invocations write one word. Same conditions as {@link declareLoad4}.
  */
@@ -130,7 +147,7 @@ export function declareStore4(operand: Operand, plan: BindingPlan, index: number
   const { name, dtype } = operand;
   const { scalar } = dtypeInfo(dtype);
   const buffer = `buffer${plan.slots[index]!}`;
-  const head = `fn store4_${name}(index: u32, value: vec4<${scalar}>) {`;
+  const head = `${declarePack(operand)}fn store4_${name}(index: u32, value: vec4<${scalar}>) {`;
   if (dtype === "uint8") {
     return `${head}
   let bytes = (value & vec4<u32>(0xffu)) << vec4<u32>(0u, 8u, 16u, 24u);
@@ -139,8 +156,8 @@ export function declareStore4(operand: Operand, plan: BindingPlan, index: number
   }
   if (dtype === "float16") {
     return `${head}
-  ${buffer}[index / 2u] = pack2x16float(value.xy);
-  ${buffer}[index / 2u + 1u] = pack2x16float(value.zw);
+  ${buffer}[index / 2u] = pack_${name}(value.xy);
+  ${buffer}[index / 2u + 1u] = pack_${name}(value.zw);
 }`;
   }
   return `${head} ${buffer}[index / 4u] = value; }`;
@@ -155,11 +172,11 @@ export function declareStore(operand: Operand, plan: BindingPlan, index: number)
   const { name, dtype } = operand;
   const { scalar, perWord } = dtypeInfo(dtype);
   const buffer = `buffer${plan.slots[index]!}`;
-  const head = `fn store_${name}(index: u32, value: ${scalar}) {`;
+  const head = `${declarePack(operand)}fn store_${name}(index: u32, value: ${scalar}) {`;
   if (perWord === 1) return `${head} ${buffer}[index] = value; }`;
   const bits = 32 / perWord;
   const mask = dtype === "uint8" ? "0xffu" : "0xffffu";
-  const encoded = dtype === "uint8" ? "(value & 0xffu)" : "pack2x16float(vec2<f32>(value, 0.0))";
+  const encoded = dtype === "uint8" ? "(value & 0xffu)" : `pack_${name}(vec2<f32>(value, 0.0))`;
   return `${head}
   let shift = ${bits}u * (index % ${perWord}u);
   atomicAnd(&${buffer}[index / ${perWord}u], ~(${mask} << shift));

@@ -41,8 +41,8 @@ ${linearMain} {
   let taps = 2u * P.radius + 1u;
   var total = 0.0;
   for (var k = 0u; k < taps; k++) {
-    let from = clamp(at + i32(k) - i32(P.radius), 0, last);
-    total += load_weights(P.weights_offset + k) * load_x(row + u32(from) * P.inner);
+    let place = clamp(at + i32(k) - i32(P.radius), 0, last);
+    total += load_weights(P.weights_offset + k) * load_x(row + u32(place) * P.inner);
   }
   buffer${plan.slots[2]!}[P.out_offset + o] = total;
 }`;

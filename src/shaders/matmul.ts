@@ -27,6 +27,7 @@ export const matmulParameters: readonly Parameter[] = [
   "b_row",
   "b_column",
   "batches1",
+  "batches",
 ].map((name) => ({ name, type: "u32" as const }));
 
 /** Outputs along x and y of one workgroup. */
@@ -45,13 +46,9 @@ ${declareParameters(operands, matmulParameters)}
 ${declareLoad(operands[0]!, plan, 0)}
 ${declareLoad(operands[1]!, plan, 1)}
 ${isRow4 ? `${declareLoad4(operands[0]!, plan, 0)}\n${declareLoad4(operands[1]!, plan, 1)}` : ""}
-@compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let column = id.x * 4u;
-  let row = id.y * 4u;
-  if (column >= P.columns || row >= P.rows) { return; }
-  let batch0 = id.z / P.batches1;
-  let batch1 = id.z % P.batches1;
+fn tile(batch: u32, row: u32, column: u32) {
+  let batch0 = batch / P.batches1;
+  let batch1 = batch % P.batches1;
   let a = P.a_offset + batch0 * P.a_batch0 + batch1 * P.a_batch1;
   let b = P.b_offset + batch0 * P.b_batch0 + batch1 * P.b_batch1;
   // Rows and columns past the edge are computed from the last one, and not stored.
@@ -61,8 +58,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let r3 = a + min(row + 3u, P.rows - 1u) * P.a_row;
   var t0 = vec4<f32>(); var t1 = vec4<f32>(); var t2 = vec4<f32>(); var t3 = vec4<f32>();
 ${isRow4 ? rowLoop : stridedLoop}
-  let o = P.out_offset + (id.z * P.rows + row) * P.columns + column;
+  let o = P.out_offset + (batch * P.rows + row) * P.columns + column;
 ${isRow4 ? rowStores(out) : stridedStores(out)}
+}
+// One tile to an invocation, unless there are more than a dispatch can have.
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  for (var batch = id.z; batch < P.batches; batch += groups.z) {
+    for (var row = id.y * 4u; row < P.rows; row += groups.y * ${matmulTile.rows}u) {
+      for (var column = id.x * 4u; column < P.columns; column += groups.x * ${matmulTile.columns}u) {
+        tile(batch, row, column);
+      }
+    }
+  }
 }`;
 }
 

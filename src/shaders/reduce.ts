@@ -47,22 +47,12 @@ export function reducedDtype(reduction: Reduction, input: DType): DType {
   return scalar === "f32" ? "float32" : scalar === "i32" ? "int32" : "uint32";
 }
 
-const start: {
-  readonly [S in "f32" | "i32" | "u32"]: { readonly [R in "sum" | "min" | "max"]: string };
-} = {
-  // WGSL has no literal for infinity; the largest finite value stands in, and rows are never empty.
-  f32: { sum: "0.0", min: "0x1.fffffep+127", max: "-0x1.fffffep+127" },
-  i32: { sum: "0", min: "2147483647", max: "-2147483647 - 1" },
-  u32: { sum: "0u", min: "0xffffffffu", max: "0u" },
-};
-
 export function reduceShader(spec: ReduceSpec, plan: BindingPlan): string {
   const { reduction } = spec;
   const input: Operand = { name: "x", dtype: spec.input, lanes: spec.isRow4 ? 4 : 1 };
   const list: Operand[] = spec.isIndirect ? [{ name: "list", dtype: "uint32", lanes: 1 }] : [];
   const output: Operand = { name: "out", dtype: reducedDtype(reduction, spec.input), lanes: 1 };
   const operands = [input, ...list, output];
-  const { scalar } = dtypeInfo(spec.input);
   const head = [
     declareBindings(operands, plan),
     declareParameters(operands, reduceParameters),
@@ -72,7 +62,7 @@ export function reduceShader(spec: ReduceSpec, plan: BindingPlan): string {
     linearIndex,
   ].join("\n");
   const out = `buffer${plan.slots[operands.length - 1]!}[P.out_offset + o]`;
-  const fold = reduction === "argmax" ? argmaxLoop(spec) : foldLoop(reduction, scalar, spec.isRow4);
+  const fold = reduction === "argmax" ? argmaxLoop(spec) : foldLoop(reduction, spec.isRow4);
   return `${head}
 ${linearMain} {
   let o = linear_index(id, groups);
@@ -87,24 +77,22 @@ ${linearMain} {
 }`;
 }
 
-function foldLoop(
-  reduction: "sum" | "min" | "max",
-  scalar: "f32" | "i32" | "u32",
-  isRow4: boolean,
-): string {
-  const zero = start[scalar][reduction];
+/** Starts with the first element: WGSL has no literal for infinity to start from. */
+function foldLoop(reduction: "sum" | "min" | "max", isRow4: boolean): string {
   const join = (a: string, b: string): string =>
     reduction === "sum" ? `${a} + ${b}` : `${reduction}(${a}, ${b})`;
   if (!isRow4) {
-    return `var result = ${scalar}(${zero});
-  for (var k = first; k < end; k++) {
-    let value = load_x(P.x_offset + (row * P.length + k) * P.inner + i);
+    return `let base = P.x_offset + row * P.length * P.inner + i;
+  var result = load_x(base + first * P.inner);
+  for (var k = first + 1u; k < end; k++) {
+    let value = load_x(base + k * P.inner);
     result = ${join("result", "value")};
   }`;
   }
-  return `var lanes = vec4<${scalar}>(${zero});
-  for (var k = first; k < end; k += 4u) {
-    let value = load4_x(P.x_offset + row * P.length + k);
+  return `let base = P.x_offset + row * P.length;
+  var lanes = load4_x(base + first);
+  for (var k = first + 4u; k < end; k += 4u) {
+    let value = load4_x(base + k);
     lanes = ${join("lanes", "value")};
   }
   let result = ${join(join("lanes.x", "lanes.y"), join("lanes.z", "lanes.w"))};`;

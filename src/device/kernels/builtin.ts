@@ -128,20 +128,31 @@ export const copyOperation: ElementwiseOperation = {
   isUserDefined: false,
 };
 
+/** WGSL's own conversions wrap between integers, and end at the last float32 below the limit. */
+const castToInteger = {
+  f32: {
+    i32: "select(i32(a), 2147483647, a >= 2147483648.0)",
+    u32: "select(u32(a), 0xffffffffu, a >= 4294967296.0)",
+    uint8: "u32(clamp(a, 0.0, 255.0))",
+  },
+  i32: { i32: "a", u32: "u32(max(a, 0))", uint8: "u32(clamp(a, 0, 255))" },
+  u32: { i32: "i32(min(a, 0x7fffffffu))", u32: "a", uint8: "min(a, 255u)" },
+} as const;
+
 /** Another dtype: towards integers it truncates and saturates. */
 export const castOperation: ElementwiseOperation = {
   label: "cast",
   inputs: ["a"],
   parameters: [],
   text: ([from], to) => {
-    const { scalar } = dtypeInfo(to);
-    if (to !== "uint8") return { expression: `${scalar}(a)` };
-    const limited = {
-      f32: "u32(clamp(a, 0.0, 255.0))",
-      i32: "u32(clamp(a, 0, 255))",
-      u32: "min(a, 255u)",
-    }[dtypeInfo(from!).scalar];
-    return { expression: limited };
+    const target = to === "uint8" ? "uint8" : dtypeInfo(to).scalar;
+    if (target === "f32") return { expression: "f32(a)" };
+    const limited = castToInteger[dtypeInfo(from!).scalar][target];
+    if (dtypeInfo(from!).scalar !== "f32") return { expression: limited };
+    // WGSL leaves open what NaN becomes, and lets a compiler assume that a == a: so its bits are asked.
+    return {
+      body: `if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return 0; }\nreturn ${limited};`,
+    };
   },
   isUserDefined: false,
 };

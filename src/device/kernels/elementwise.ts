@@ -61,7 +61,7 @@ export class ElementwiseKernels {
   run(operation: ElementwiseOperation, use: ElementwiseUse, placer: Placer): AnyTensor {
     const { inputs, output, target } = use;
     const layout = outputLayout(use, operation.label);
-    const isOutputStrided = target !== undefined && !startsRow(target);
+    const isOutputStrided = target !== undefined && !target.isWhole;
     let isStrided = isOutputStrided;
     let key = dtypeInfo(output).id;
     for (const input of inputs) {
@@ -69,7 +69,8 @@ export class ElementwiseKernels {
       isStrided ||= form === 2;
       key = key * 16 + dtypeInfo(input.dtype).id * 3 + form;
     }
-    key = key * 16;
+    // Parameters end at 30 axes: room for twice that.
+    key = key * 64;
     if (!isStrided) {
       const kernel = this.#kernel(operation, key, use, 0, isOutputStrided);
       return this.#dispatch(kernel, operation, use, layout, inputs.length + 1, 4, placer);
@@ -165,7 +166,7 @@ export class ElementwiseKernels {
 /** The forms in a key, first input first. */
 function formsOf(key: number, count: number): number[] {
   const digits: number[] = [];
-  let rest = Math.floor(key / 16);
+  let rest = Math.floor(key / 64);
   for (let index = 0; index < count; index++) {
     digits.unshift((rest % 16) % 3);
     rest = Math.floor(rest / 16);
@@ -182,11 +183,6 @@ function formOf({ layout }: AnyTensor, output: Layout): 0 | 1 | 2 {
     : layout.count === output.count
       ? 0
       : 2;
-}
-
-/** Whether a tensor can be written four elements at a time without touching a neighbour. */
-function startsRow(tensor: AnyTensor): boolean {
-  return !tensor.isView && tensor.layout.isContiguous && tensor.layout.offset === 0;
 }
 
 function outputLayout(use: ElementwiseUse, label: string): Layout {

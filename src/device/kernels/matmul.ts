@@ -9,6 +9,7 @@ import {
 } from "../../host/layout.ts";
 import type { Shape } from "../../host/layout.ts";
 import { matmulShader, matmulTile } from "../../shaders/matmul.ts";
+import { maxGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { Kernel } from "../kernel.ts";
 import { coalesce } from "./coalesce.ts";
@@ -56,6 +57,7 @@ export class MatmulKernels {
       (aColumn === 1 || inner === 1) &&
       bColumn === 1 &&
       isMultiple(inner, columns, aRow, bRow, a0, a1, b0, b1, viewA.offset, viewB.offset);
+    const count = batches.shape.reduce((product, extent) => product * extent, 1);
     const words = [
       rows,
       columns,
@@ -69,6 +71,7 @@ export class MatmulKernels {
       bRow,
       bColumn,
       batches.shape.at(-1)!,
+      count,
     ];
     for (let index = 0; index < words.length; index++)
       this.#executor.stream.words[3 + index] = words[index]!;
@@ -78,9 +81,10 @@ export class MatmulKernels {
         inputs: [a, b],
         outputs: [{ dtype: "float32", layout: contiguousLayout(shape), label }],
         wordCount: 3 + words.length,
-        x: Math.ceil(columns / matmulTile.columns),
-        y: Math.ceil(rows / matmulTile.rows),
-        z: batches.shape.reduce((product, extent) => product * extent, 1),
+        // Past what WebGPU dispatches, an invocation makes several tiles.
+        x: Math.min(Math.ceil(columns / matmulTile.columns), maxGroups),
+        y: Math.min(Math.ceil(rows / matmulTile.rows), maxGroups),
+        z: Math.min(count, maxGroups),
       },
       placer,
     );

@@ -1,11 +1,12 @@
+import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import {
   compressed,
   findSoftwarePackage,
   softwareInstallCommand,
-} from "../src/software-adapter.ts";
-import { unpackOnce } from "../src/unpack.ts";
+} from "./software-adapter.ts";
+import { unpackOnce } from "./unpack.ts";
 
 /** What Playwright's `launchOptions` need to start a browser that has WebGPU on any machine. */
 export interface ChromiumLaunch {
@@ -33,9 +34,27 @@ export function npmChromium(): ChromiumLaunch {
     env: {
       ...(process.env as Record<string, string>),
       LD_LIBRARY_PATH: join(folder, "lib"),
-      FONTCONFIG_PATH: folder,
+      FONTCONFIG_FILE: fontConfiguration(folder),
     },
   };
+}
+
+/**
+ * Names the unpacked fonts. The configuration that comes with them looks in other folders, and a
+ * Chromium without any font ends itself at the first `<input>` or `<select>` that it lays out.
+ */
+function fontConfiguration(folder: string): string {
+  const file = join(folder, "moorage-fonts.conf");
+  if (existsSync(file)) return file;
+  const escaped = folder.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const partial = `${file}.${process.pid}`;
+  writeFileSync(
+    partial,
+    '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n' +
+      `<fontconfig><dir>${escaped}/fonts</dir><cachedir>${escaped}/font-cache</cachedir></fontconfig>\n`,
+  );
+  renameSync(partial, file);
+  return file;
 }
 
 /** The flags that give WebGPU to a headless Chromium; its sandbox does not start as root. */
