@@ -62,7 +62,7 @@ export { HotArena } from "./host/hot-arena.ts";
 export { PagePool } from "./host/page-pool.ts";
 export type { PagePoolOptions } from "./host/page-pool.ts";
 export { PinnedHeap } from "./host/pinned-heap.ts";
-export type { PinnedBlock, PinnedDirection, PinnedState } from "./host/pinned-heap.ts";
+export type { PinnedBlock, PinnedDirection, PinnedState } from "./host/pinned-block.ts";
 export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
 

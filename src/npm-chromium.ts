@@ -1,11 +1,7 @@
 import { existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import {
-  compressed,
-  findSoftwarePackage,
-  softwareInstallCommand,
-} from "./software-adapter.ts";
+import { compressed, findSoftwarePackage, softwareInstallCommand } from "./software-adapter.ts";
 import { unpackOnce } from "./unpack.ts";
 
 /** What Playwright's `launchOptions` need to start a browser that has WebGPU on any machine. */

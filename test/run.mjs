@@ -20,7 +20,7 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const notRun = [];
-const deviceTests = ["test/device", "test/demo"];
+const deviceTests = ["test/device", "test/regions", "test/demo"];
 
 const software = await adapterFor("software");
 const system = await adapterFor("system");

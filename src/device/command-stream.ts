@@ -223,7 +223,7 @@ export class CommandStream {
     const { key } = block;
     const ticket: CopyTicket = { failure: null };
     this.#whenFree(() => {
-      ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab?.failure ?? null;
+      ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab.failure;
       if (ticket.failure !== null) {
         this.#table.observe(ticket.failure);
         return;
@@ -247,10 +247,12 @@ export class CommandStream {
     this.requireDevice();
     const slab = this.#parts.pool.slab(this.#table.slab[target.row]!);
     const offset = this.#table.offset[target.row]!;
+    const { key } = target;
     // Held work runs later: by then the caller may have changed its array.
     const bytes = this.#held.isHolding ? data.slice() : data;
     this.#whenFree(() => {
-      if (this.#lost !== null || slab === null || slab.failure !== null) return;
+      // A slab that was refused may have a successor with its index: the block itself must be asked.
+      if (this.#lost !== null || this.#table.failures.has(key) || slab.failure !== null) return;
       if (slab.isUsedBy(offset, bytes.byteLength, this.#recorder.batch)) this.#submit();
       this.#device.queue.writeBuffer(slab.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
     });

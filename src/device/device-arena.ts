@@ -6,20 +6,19 @@
 
 import { alignUp } from "../host/alignment.ts";
 import { LifetimeError } from "../host/errors.ts";
-import { checkRequest, Region } from "../host/region.ts";
+import { checkRequest } from "../host/region.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { RegionLedger } from "../host/statistics.ts";
 import type { RegionStats } from "../host/statistics.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
-import type { BlockCopy } from "./device-heap.ts";
 import type { DevicePage, DevicePagePool } from "./device-pages.ts";
+import { DeviceRegion } from "./device-region.ts";
+import type { BlockCopy } from "./device-region.ts";
 
-export class DeviceArena extends Region<DeviceAllocation> {
+export class DeviceArena extends DeviceRegion {
   readonly kind = "device-arena";
   readonly label: string;
   readonly #pages: DevicePagePool;
-  readonly #table: BlockTable;
-  readonly #copy: BlockCopy;
   readonly #ledger: RegionLedger;
   /** Pages that small blocks are bumped out of; at most one to a slab is open. */
   readonly #open: DevicePage[] = [];
@@ -29,10 +28,8 @@ export class DeviceArena extends Region<DeviceAllocation> {
   #ended = false;
 
   constructor(pages: DevicePagePool, table: BlockTable, copy: BlockCopy, label = "device arena") {
-    super();
+    super(table, copy);
     this.#pages = pages;
-    this.#table = table;
-    this.#copy = copy;
     this.#ledger = new RegionLedger("device-arena", pages.ledger);
     this.label = label;
   }
@@ -64,7 +61,7 @@ export class DeviceArena extends Region<DeviceAllocation> {
     const offset = page.start + page.used;
     page.used += extent;
     this.#ledger.allocated(byteLength, extent - byteLength);
-    const block = this.#table.add(this, slab.index, -1, offset, extent, byteLength, label);
+    const block = this.table.add(this, slab.index, -1, offset, extent, byteLength, label);
     this.#blocks.push(block);
     if (page.isDedicated) this.#pageOf.set(block.row, page);
     return block;
@@ -99,14 +96,14 @@ export class DeviceArena extends Region<DeviceAllocation> {
 
   /** Drops one reference. A block with a page of its own gives it back now, others at the end. */
   free(block: DeviceAllocation): void {
-    this.#table.checkFree(block, this);
+    this.table.checkFree(block, this);
     const { row } = block;
-    this.#table.references[row]!--;
-    if (this.#table.references[row]! > 0) return;
-    const extent = this.#table.extent[row]!;
-    const end = this.#table.offset[row]! + extent;
-    const slab = this.#table.slab[row]!;
-    this.#table.remove(block);
+    this.table.references[row]!--;
+    if (this.table.references[row]! > 0) return;
+    const extent = this.table.extent[row]!;
+    const end = this.table.offset[row]! + extent;
+    const slab = this.table.slab[row]!;
+    this.table.remove(block);
     this.#ledger.freed(block.byteLength, extent - block.byteLength);
     const own = this.#pageOf.get(row);
     if (own !== undefined) {
@@ -131,7 +128,7 @@ export class DeviceArena extends Region<DeviceAllocation> {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (const block of this.#blocks) if (block.isAlive) this.#table.remove(block);
+    for (const block of this.#blocks) if (block.isAlive) this.table.remove(block);
     this.#ledger.freedInBulk();
     for (const page of this.#open) this.#return(page);
     for (const page of this.#full) this.#return(page);
@@ -146,13 +143,5 @@ export class DeviceArena extends Region<DeviceAllocation> {
 
   protected owns(block: DeviceAllocation): boolean {
     return block.region === this;
-  }
-
-  protected copyContents(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
-    this.#copy(from, to, byteLength);
-  }
-
-  protected requestLike(block: DeviceAllocation, byteLength: number): AllocationRequest {
-    return { byteLength, label: block.label };
   }
 }

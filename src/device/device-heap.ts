@@ -1,33 +1,28 @@
 /** `DeviceHeap`: long-lived tensors, allocated and freed one by one out of slabs. O(1) in their number. */
 
-import { checkRequest, Region } from "../host/region.ts";
+import { checkRequest } from "../host/region.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { RegionLedger } from "../host/statistics.ts";
 import type { RegionStats } from "../host/statistics.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
+import { DeviceRegion } from "./device-region.ts";
+import type { BlockCopy } from "./device-region.ts";
 import type { SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
-
-/** Copies bytes from one block to another, in the order of the command stream. */
-export type BlockCopy = (from: DeviceAllocation, to: DeviceAllocation, byteLength: number) => void;
 
 /** Marks a row whose slab is gone. */
 const lostNode = -2;
 
-export class DeviceHeap extends Region<DeviceAllocation> {
+export class DeviceHeap extends DeviceRegion {
   readonly kind = "device-heap";
   readonly label = "device heap";
   /** What the slabs hold and no arena has leased. */
   readonly ledger = new RegionLedger("device-heap");
   readonly #pool: SlabPool;
-  readonly #table: BlockTable;
-  readonly #copy: BlockCopy;
 
   constructor(pool: SlabPool, table: BlockTable, copy: BlockCopy) {
-    super();
+    super(table, copy);
     this.#pool = pool;
-    this.#table = table;
-    this.#copy = copy;
   }
 
   /** `avoid` has a bit for each slab that the block should not be in: see {@link SlabPool}. */
@@ -45,32 +40,32 @@ export class DeviceHeap extends Region<DeviceAllocation> {
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;
     const offset = slab.allocator.offsetOf(node) * slab.granuleBytes;
     this.ledger.allocated(byteLength, extent - byteLength);
-    return this.#table.add(this, slab.index, node, offset, extent, byteLength, label);
+    return this.table.add(this, slab.index, node, offset, extent, byteLength, label);
   }
 
   /** Drops one reference; the block ends with the last. Recorded work may still use its bytes. */
   free(block: DeviceAllocation): void {
-    this.#table.checkFree(block, this);
+    this.table.checkFree(block, this);
     const { row } = block;
-    this.#table.references[row]!--;
-    if (this.#table.references[row]! > 0) return;
-    const node = this.#table.node[row]!;
+    this.table.references[row]!--;
+    if (this.table.references[row]! > 0) return;
+    const node = this.table.node[row]!;
     if (node !== lostNode) {
-      this.ledger.freed(block.byteLength, this.#table.extent[row]! - block.byteLength);
-      this.#pool.slab(this.#table.slab[row]!).allocator.free(node);
+      this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);
+      this.#pool.slab(this.table.slab[row]!).allocator.free(node);
     }
-    this.#table.remove(block);
+    this.table.remove(block);
   }
 
   /** @internal A slab is gone with everything in it; its handles stay until they are disposed. */
   forget(slab: Slab): void {
-    for (const block of this.#table.live()) {
+    for (const block of this.table.live()) {
       const { row } = block;
-      if (this.#table.slab[row] !== slab.index) continue;
-      if (slab.failure !== null) this.#table.failures.set(block.key, slab.failure);
-      if (block.region !== this || this.#table.node[row] === lostNode) continue;
-      this.ledger.freed(block.byteLength, this.#table.extent[row]! - block.byteLength);
-      this.#table.node[row] = lostNode;
+      if (this.table.slab[row] !== slab.index) continue;
+      if (slab.failure !== null) this.table.failures.set(block.key, slab.failure);
+      if (block.region !== this || this.table.node[row] === lostNode) continue;
+      this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);
+      this.table.node[row] = lostNode;
     }
     this.ledger.reserve(-(slab.byteLength - slab.leasedBytes));
   }
@@ -80,19 +75,11 @@ export class DeviceHeap extends Region<DeviceAllocation> {
       ...this.ledger.stats(),
       // Counted by the allocators themselves, so that the identity is a check and not a definition.
       freeBytes: this.#pool.freeBytes,
-      metadataBytes: this.#pool.metadataBytes + this.#table.metadataBytes,
+      metadataBytes: this.#pool.metadataBytes + this.table.metadataBytes,
     };
   }
 
   protected owns(block: DeviceAllocation): boolean {
     return block.region === this;
-  }
-
-  protected copyContents(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
-    this.#copy(from, to, byteLength);
-  }
-
-  protected requestLike(block: DeviceAllocation, byteLength: number): AllocationRequest {
-    return { byteLength, label: block.label };
   }
 }

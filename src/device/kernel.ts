@@ -3,8 +3,6 @@
 import { plainPlan } from "../shaders/binding.ts";
 import type { BindingPlan } from "../shaders/binding.ts";
 
-let nextId = 0;
-
 /** How the bindings of a dispatch are made: the key of a variant. */
 export interface BindingShape extends BindingPlan {
   /** Per binding: the whole slab, or the exact range of a block. */
@@ -47,7 +45,6 @@ export class Kernel {
   readonly variants = new Map<number, Variant>();
   /** The variant of {@link plainShape}: what almost every dispatch uses. */
   plainVariant: Variant | null = null;
-  readonly id = ++nextId;
   readonly #source: (plan: BindingPlan) => string;
 
   constructor(options: {

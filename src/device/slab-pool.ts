@@ -79,7 +79,7 @@ export class SlabPool {
     return bytes;
   }
 
-  /** The slab with a colour; `null` only where the platform refused it. */
+  /** The slab with a colour. A block whose slab was refused has a failure instead: ask that first. */
   slab(index: number): Slab {
     return this.#slabs[index]!;
   }

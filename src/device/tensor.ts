@@ -102,9 +102,7 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
   get isWhole(): boolean {
     const { isContiguous, offset, count } = this.layout;
     return (
-      isContiguous &&
-      offset === 0 &&
-      count * dtypeInfo(this.dtype).bytes === this.#block.byteLength
+      isContiguous && offset === 0 && count * dtypeInfo(this.dtype).bytes === this.#block.byteLength
     );
   }
 

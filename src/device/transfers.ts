@@ -7,12 +7,8 @@ import type { ArrayOf, DType } from "../host/dtype.ts";
 import { arrayOver, dtypeInfo, newArray } from "../host/dtype.ts";
 import { DeviceError, InvalidArgumentError, MoorageError } from "../host/errors.ts";
 import { shapeText } from "../host/layout.ts";
-import type {
-  MappableBuffer,
-  MappableSource,
-  PinnedDirection,
-  PinnedHeap,
-} from "../host/pinned-heap.ts";
+import type { MappableBuffer, MappableSource, PinnedDirection } from "../host/pinned-block.ts";
+import type { PinnedHeap } from "../host/pinned-heap.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import { foreignHandle } from "../host/region.ts";
 import type { DeviceAllocation } from "./block-table.ts";

@@ -2,12 +2,13 @@
 
 import type { DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
-import { InvalidArgumentError } from "../host/errors.ts";
+import { InvalidArgumentError, KernelError } from "../host/errors.ts";
 import type { Shape } from "../host/layout.ts";
 import { contiguousLayout } from "../host/layout.ts";
 import type { Parameter } from "../shaders/binding.ts";
 import { entryShader } from "../shaders/entry.ts";
 import type { EntrySpec } from "../shaders/entry.ts";
+import { maxGroups } from "./executor.ts";
 import type { AnyTensor, Executor, Placer } from "./executor.ts";
 import { Kernel } from "./kernel.ts";
 import { requireWords, writeParameters } from "./kernels/elementwise.ts";
@@ -140,14 +141,24 @@ export function defineKernel<
       { label },
     );
   }
-  return {
-    label,
-    inputs,
-    outputs,
-    parameters,
-    wgsl,
-    workgroup: [workgroup[0], workgroup[1] ?? 1, workgroup[2] ?? 1],
-  };
+  const size = [workgroup[0], workgroup[1] ?? 1, workgroup[2] ?? 1] as const;
+  checkWorkgroup(label, wgsl, size);
+  return { label, inputs, outputs, parameters, wgsl, workgroup: size };
+}
+
+/** Throws `KERNEL_VALIDATION` where the text has another workgroup size, in plain numbers. */
+function checkWorkgroup(label: string, wgsl: string, workgroup: readonly number[]): void {
+  const text = wgsl.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+  const list = /@workgroup_size\s*\(([^)]*)\)/.exec(text)?.[1] ?? "";
+  const sizes = list.split(",").map((part) => part.trim());
+  if (sizes.at(-1) === "") sizes.pop();
+  if (sizes.length === 0 || !sizes.every((part) => /^\d+[iu]?$/.test(part))) return;
+  if (workgroup.every((size, axis) => size === Number.parseInt(sizes[axis] ?? "1", 10))) return;
+  throw new KernelError(
+    "KERNEL_VALIDATION",
+    `kernel "${label}" declares a workgroup of [${workgroup.join(", ")}], and its text says @workgroup_size(${list}); make them agree`,
+    { label },
+  );
 }
 
 /** What one run of a whole entry point is given. */
@@ -191,9 +202,13 @@ export class EntryKernels {
     });
     const outputs = Object.entries(entry.outputs).map(([name, dtype]) => ({
       dtype,
-      layout: contiguousLayout(use.shapes[name] ?? [], `${entry.label} ${name}`),
+      layout: contiguousLayout(
+        requireShape(use.shapes[name], name, entry.label),
+        `${entry.label} ${name}`,
+      ),
       label: use.label ?? `${entry.label} ${name}`,
     }));
+    const [x, y, z] = groupsOf(entry, use.invocations);
     const { kernel, spec } = this.#kernel(
       entry,
       [...inputs, ...outputs].map(({ layout }) => layout.rank),
@@ -212,10 +227,6 @@ export class EntryKernels {
       }
     }
     word = writeParameters(stream, spec.parameters, parameterValues(entry, use.parameters), word);
-    const groups = entry.workgroup.map((size, axis) =>
-      Math.ceil((use.invocations[axis] ?? 1) / size),
-    );
-    const [x, y, z] = groups as [number, number, number];
     return this.#executor.runAll({ kernel, inputs, outputs, wordCount: word, x, y, z }, placer);
   }
 
@@ -260,6 +271,33 @@ function requireInput(input: TensorInput | undefined, name: string, label: strin
   );
 }
 
+function requireShape(shape: Shape | undefined, name: string, label: string): Shape {
+  if (shape !== undefined) return shape;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `kernel "${label}" was run without the shape of its output ${name}`,
+    { label },
+  );
+}
+
+/** Workgroups along each axis; throws for what a dispatch cannot have. */
+function groupsOf(
+  { label, workgroup }: EntryKernel,
+  invocations: readonly (number | undefined)[],
+): [number, number, number] {
+  return workgroup.map((size, axis) => {
+    const wanted = invocations[axis] ?? 1;
+    const groups = Math.ceil(wanted / size);
+    if (Number.isInteger(wanted) && wanted >= 0 && groups <= maxGroups) return groups;
+    throw new InvalidArgumentError(
+      groups > maxGroups ? "LIMIT_EXCEEDED" : "INVALID_ARGUMENT",
+      `kernel "${label}" was run with invocations ${invocations.join(" × ")}; along each axis it takes a whole number, ` +
+        `and a dispatch has at most ${maxGroups} workgroups`,
+      { label },
+    );
+  }) as [number, number, number];
+}
+
 function parameterList(parameters: ParameterTypes): Parameter[] {
   return Object.entries(parameters).map(([name, type]) => ({ name, type }));
 }
@@ -280,18 +318,15 @@ export function parameterValues(
   });
 }
 
-/** Names that the generated text uses itself. */
-const reserved = new Set([
-  "out",
-  "P",
-  "Parameters",
-  "main",
-  "operation",
-  "element",
-  "place",
-  "linear_index",
-  "count",
-]);
+/** Names that the generated text uses itself, and WGSL's keywords. */
+const reserved = new Set(
+  (
+    "out P Parameters main operation element place linear_index count i last id groups " +
+    "f32 i32 u32 vec2 vec4 array atomic min clamp select bitcast " +
+    "alias break case const const_assert continue continuing default diagnostic discard else enable " +
+    "false fn for if let loop override requires return struct switch true var while"
+  ).split(" "),
+);
 
 function checkNames(label: string, names: readonly string[]): void {
   for (const name of names) {
@@ -299,7 +334,7 @@ function checkNames(label: string, names: readonly string[]): void {
       continue;
     throw new InvalidArgumentError(
       "INVALID_ARGUMENT",
-      `kernel "${label}" has a tensor or parameter named "${name}"; use a WGSL identifier other than ${[...reserved].join(", ")}`,
+      `kernel "${label}" has a tensor or parameter named "${name}"; use a WGSL identifier that is no keyword, and not ${[...reserved].slice(0, 13).join(", ")}`,
       { label },
     );
   }

@@ -12,166 +12,43 @@
  */
 
 import { Alignment, alignUp } from "./alignment.ts";
+import { dtypeInfo } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { LifetimeError, MoorageError, OutOfMemoryError } from "./errors.ts";
+import { byteSize, contiguousLayout } from "./layout.ts";
+import { PinnedBlock, PinnedSlot } from "./pinned-block.ts";
+import type {
+  MappableBuffer,
+  MappableSource,
+  PinnedDirection,
+  PinnedOwner,
+  PinnedRequest,
+} from "./pinned-block.ts";
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
-import { checkRequest, doubleFree, foreignHandle, Region, requireAlive } from "./region.ts";
-import type { Allocation, AllocationRequest } from "./region.ts";
+import { checkRequest, doubleFree, foreignHandle, Region } from "./region.ts";
 import { RegionLedger } from "./statistics.ts";
 import type { RegionStats } from "./statistics.ts";
 
-/** A `GPUBuffer`, as far as the host has to know it. */
-export interface MappableBuffer {
-  readonly size: number;
-  mapAsync(mode: number): Promise<unknown>;
-  getMappedRange(): ArrayBuffer;
-  unmap(): void;
-  destroy(): void;
-}
-
-/** `upload` memory is written by the host and read by the GPU; `readback` the other way round. */
-export type PinnedDirection = "upload" | "readback";
-
-/** Makes the buffers: `upload` buffers come mapped, `readback` buffers unmapped. */
-export interface MappableSource {
-  create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer;
-  /**
-   * Settles when every transfer recorded so far has been submitted; `urgent` asks for that now.
-   * A buffer must not start mapping earlier: the submission would be refused.
-   */
-  whenSubmitted(urgent: boolean): Promise<void>;
-}
-
-export type PinnedState = "mapped" | "in-flight" | "mapping" | "lost";
-
-/** A request for pinned memory; `direction` is `upload` unless told. */
-export interface PinnedRequest extends AllocationRequest {
-  readonly direction?: PinnedDirection;
-}
-
 // GPUMapMode by value: `host` knows no GPU globals.
 const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
-
-/** The GPU buffer behind a block; it outlives the block and is used again by later ones. */
-class Slot {
-  readonly buffer: MappableBuffer;
-  readonly direction: PinnedDirection;
-  state: PinnedState;
-  /** The mapped range, fetched once per mapping: a second `getMappedRange` would throw. */
-  range: ArrayBuffer | null = null;
-  mapping: Promise<void> | null = null;
-  isDestroyed = false;
-  /** In the pool. */
-  pooled = false;
-  /** No transfer has been recorded since it left the pool: nothing to wait for. */
-  idle = true;
-
-  constructor(buffer: MappableBuffer, direction: PinnedDirection) {
-    this.buffer = buffer;
-    this.direction = direction;
-    this.state = direction === "upload" ? "mapped" : "in-flight";
-  }
-}
-
-/** A block of pinned memory. */
-export class PinnedBlock implements Allocation {
-  readonly label: string;
-  readonly byteLength: number;
-  /** @internal */
-  readonly heap: PinnedHeap;
-  /** @internal */
-  readonly slot: Slot;
-  /** @internal */
-  references = 1;
-
-  /** @internal */
-  constructor(heap: PinnedHeap, slot: Slot, byteLength: number, label: string) {
-    this.heap = heap;
-    this.slot = slot;
-    this.byteLength = byteLength;
-    this.label = label;
-  }
-
-  get isAlive(): boolean {
-    return this.references > 0;
-  }
-
-  /** Always 0: a block is a buffer of its own. */
-  get byteOffset(): number {
-    requireAlive(this, this.heap);
-    return 0;
-  }
-
-  get state(): PinnedState {
-    requireAlive(this, this.heap);
-    return this.slot.state;
-  }
-
-  get direction(): PinnedDirection {
-    return this.slot.direction;
-  }
-
-  /** The buffer, for recording a copy. */
-  get buffer(): MappableBuffer {
-    requireAlive(this, this.heap);
-    return this.slot.buffer;
-  }
-
-  /** The mapped memory; throws `NOT_MAPPED` in any other state. */
-  memory(): ArrayBuffer {
-    requireAlive(this, this.heap);
-    const { slot } = this;
-    if (slot.state !== "mapped") {
-      throw new LifetimeError(
-        "NOT_MAPPED",
-        slot.state === "lost"
-          ? `"${this.label}" was pinned on a device that is lost; its contents are gone: fill it again on a new device`
-          : `"${this.label}" is ${slot.state}: the GPU owns its memory now; await mapped() before you touch it`,
-        { label: this.label },
-      );
-    }
-    slot.range ??= slot.buffer.getMappedRange();
-    return slot.range;
-  }
-
-  /** Ends the mapping, which detaches every array over it, and hands the memory to the GPU. */
-  unmap(): MappableBuffer {
-    this.memory();
-    this.slot.buffer.unmap();
-    this.slot.range = null;
-    this.slot.state = "in-flight";
-    this.slot.idle = false;
-    return this.slot.buffer;
-  }
-
-  /** The buffer of a readback block, for recording a copy into it. */
-  receive(): MappableBuffer {
-    const { buffer } = this;
-    this.slot.idle = false;
-    return buffer;
-  }
-
-  /** Submits the transfer and maps again. Settles when the host may touch the memory. */
-  map(): Promise<void> {
-    requireAlive(this, this.heap);
-    return this.heap.map(this.slot, true);
-  }
-}
 
 export interface PinnedHeapOptions {
   /** All buffers together never pass this. */
   readonly budgetBytes: number;
 }
 
-export class PinnedHeap extends Region<PinnedBlock> {
+export class PinnedHeap extends Region<PinnedBlock> implements PinnedOwner {
   readonly kind = "pinned";
   readonly label = "pinned heap";
   readonly #source: MappableSource;
   readonly #budgetBytes: number;
   readonly #ledger = new RegionLedger("pinned");
   /** Free slots by direction and size. */
-  readonly #pool = { upload: new Map<number, Slot[]>(), readback: new Map<number, Slot[]>() };
+  readonly #pool = {
+    upload: new Map<number, PinnedSlot[]>(),
+    readback: new Map<number, PinnedSlot[]>(),
+  };
   #pooledBytes = 0;
   readonly #live = new Set<PinnedBlock>();
   readonly #deferred = new Set<Promise<void>>();
@@ -185,7 +62,10 @@ export class PinnedHeap extends Region<PinnedBlock> {
 
   /** A tensor over a new block, mapped and ready to be written. Old bytes may show through. */
   tensor<D extends DType>(options: PinnedTensorOptions<D>): PinnedTensor<D> {
-    return PinnedTensor.allocate(this, options);
+    const { dtype, label = "pinned tensor", direction = "upload" } = options;
+    const layout = contiguousLayout(options.shape, label);
+    const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
+    return new PinnedTensor(this.alloc({ byteLength, direction, label }), layout, dtype, label);
   }
 
   /** Every live block, for reports. */
@@ -213,7 +93,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     return block;
   }
 
-  #create(size: number, direction: PinnedDirection, label: string): Slot {
+  #create(size: number, direction: PinnedDirection, label: string): PinnedSlot {
     if (this.#ledger.reserved + size > this.#budgetBytes) {
       this.trim(
         Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.#budgetBytes)),
@@ -228,7 +108,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
       throw this.#refused(size, label, cause);
     }
     this.#ledger.reserve(size);
-    return new Slot(buffer, direction);
+    return new PinnedSlot(buffer, direction);
   }
 
   #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {
@@ -271,7 +151,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     }
   }
 
-  #defer(slot: Slot, size: number): void {
+  #defer(slot: PinnedSlot, size: number): void {
     this.#ledger.defer(size);
     const done: Promise<void> = this.map(slot, false).then(
       () => this.#undefer(slot, size, done),
@@ -280,14 +160,14 @@ export class PinnedHeap extends Region<PinnedBlock> {
     this.#deferred.add(done);
   }
 
-  #undefer(slot: Slot, size: number, done: Promise<void>): void {
+  #undefer(slot: PinnedSlot, size: number, done: Promise<void>): void {
     this.#ledger.defer(-size);
     this.#deferred.delete(done);
     if (this.#closed || slot.state === "lost") this.#destroy(slot);
     else this.#recycle(slot);
   }
 
-  #recycle(slot: Slot): void {
+  #recycle(slot: PinnedSlot): void {
     if (slot.direction === "readback" && slot.state === "mapped") {
       slot.buffer.unmap();
       slot.range = null;
@@ -303,7 +183,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     this.#pooledBytes += size;
   }
 
-  #destroy(slot: Slot): void {
+  #destroy(slot: PinnedSlot): void {
     if (slot.isDestroyed) return;
     slot.isDestroyed = true;
     slot.state = "lost";
@@ -313,14 +193,14 @@ export class PinnedHeap extends Region<PinnedBlock> {
   }
 
   /** @internal Maps a slot once its transfer has been submitted. */
-  map(slot: Slot, urgent: boolean): Promise<void> {
+  map(slot: PinnedSlot, urgent: boolean): Promise<void> {
     if (slot.state === "mapped") return Promise.resolve();
     const submitted = this.#source.whenSubmitted(urgent);
     slot.mapping ??= this.#map(slot, submitted);
     return slot.mapping;
   }
 
-  async #map(slot: Slot, submitted: Promise<void>): Promise<void> {
+  async #map(slot: PinnedSlot, submitted: Promise<void>): Promise<void> {
     try {
       await submitted;
       slot.state = "mapping";

@@ -1,10 +1,10 @@
 /** A tensor over pinned memory: what the host writes before an upload, or reads after a download. */
 
-import { arrayOver, dtypeInfo } from "./dtype.ts";
+import { arrayOver } from "./dtype.ts";
 import type { ArrayOf, DType } from "./dtype.ts";
-import { byteSize, contiguousLayout, shapeText } from "./layout.ts";
+import { shapeText } from "./layout.ts";
 import type { Layout, Shape } from "./layout.ts";
-import type { PinnedBlock, PinnedDirection, PinnedHeap, PinnedState } from "./pinned-heap.ts";
+import type { PinnedBlock, PinnedDirection, PinnedState } from "./pinned-block.ts";
 import { deadHandle } from "./region.ts";
 
 export interface PinnedTensorOptions<D extends DType = DType> {
@@ -25,22 +25,12 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
   #array: ArrayOf[D] | null = null;
   #disposed = false;
 
-  private constructor(block: PinnedBlock, layout: Layout, dtype: D, label: string) {
+  /** @internal */
+  constructor(block: PinnedBlock, layout: Layout, dtype: D, label: string) {
     this.#block = block;
     this.layout = layout;
     this.dtype = dtype;
     this.label = label;
-  }
-
-  /** @internal */
-  static allocate<D extends DType>(
-    heap: PinnedHeap,
-    options: PinnedTensorOptions<D>,
-  ): PinnedTensor<D> {
-    const { dtype, label = "pinned tensor", direction = "upload" } = options;
-    const layout = contiguousLayout(options.shape, label);
-    const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
-    return new PinnedTensor(heap.alloc({ byteLength, direction, label }), layout, dtype, label);
   }
 
   get shape(): Shape {

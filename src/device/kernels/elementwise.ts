@@ -87,10 +87,6 @@ export class ElementwiseKernels {
     );
     const { words } = this.#executor.stream;
     let word = inputs.length + 2;
-    requireWords(
-      word + shape.length * (1 + strides.length) + operation.parameters.length,
-      operation.label,
-    );
     for (const extent of shape) words[word++] = extent;
     for (const own of strides) for (const stride of own) words[word++] = stride;
     return this.#dispatch(
@@ -116,6 +112,7 @@ export class ElementwiseKernels {
     const { stream } = this.#executor;
     stream.words[use.inputs.length + 1] = layout.count;
     let word = ownWords + 1;
+    requireWords(word + operation.parameters.length, operation.label);
     if (use.values !== undefined)
       word = writeParameters(stream, operation.parameters, use.values, word);
     const { x, y, z } = linearGroups(Math.ceil(layout.count / lanes));

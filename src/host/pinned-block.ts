@@ -1,0 +1,147 @@
+/** A block of pinned memory: a mappable buffer, and the state that says who may touch it. */
+
+import { LifetimeError } from "./errors.ts";
+import { requireAlive } from "./region.ts";
+import type { Allocation, AllocationRequest } from "./region.ts";
+
+/** A `GPUBuffer`, as far as the host has to know it. */
+export interface MappableBuffer {
+  readonly size: number;
+  mapAsync(mode: number): Promise<unknown>;
+  getMappedRange(): ArrayBuffer;
+  unmap(): void;
+  destroy(): void;
+}
+
+/** `upload` memory is written by the host and read by the GPU; `readback` the other way round. */
+export type PinnedDirection = "upload" | "readback";
+
+/** Makes the buffers: `upload` buffers come mapped, `readback` buffers unmapped. */
+export interface MappableSource {
+  create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer;
+  /**
+   * Settles when every transfer recorded so far has been submitted; `urgent` asks for that now.
+   * A buffer must not start mapping earlier: the submission would be refused.
+   */
+  whenSubmitted(urgent: boolean): Promise<void>;
+}
+
+export type PinnedState = "mapped" | "in-flight" | "mapping" | "lost";
+
+/** What a block needs of the heap that gave it. */
+export interface PinnedOwner {
+  readonly label: string;
+  free(block: PinnedBlock): void;
+  map(slot: PinnedSlot, urgent: boolean): Promise<void>;
+}
+
+/** A request for pinned memory; `direction` is `upload` unless told. */
+export interface PinnedRequest extends AllocationRequest {
+  readonly direction?: PinnedDirection;
+}
+
+/** The GPU buffer behind a block; it outlives the block and is used again by later ones. */
+export class PinnedSlot {
+  readonly buffer: MappableBuffer;
+  readonly direction: PinnedDirection;
+  state: PinnedState;
+  /** The mapped range, fetched once per mapping: a second `getMappedRange` would throw. */
+  range: ArrayBuffer | null = null;
+  mapping: Promise<void> | null = null;
+  isDestroyed = false;
+  /** In the pool. */
+  pooled = false;
+  /** No transfer has been recorded since it left the pool: nothing to wait for. */
+  idle = true;
+
+  constructor(buffer: MappableBuffer, direction: PinnedDirection) {
+    this.buffer = buffer;
+    this.direction = direction;
+    this.state = direction === "upload" ? "mapped" : "in-flight";
+  }
+}
+
+/** A block of pinned memory. */
+export class PinnedBlock implements Allocation {
+  readonly label: string;
+  readonly byteLength: number;
+  /** @internal */
+  readonly heap: PinnedOwner;
+  /** @internal */
+  readonly slot: PinnedSlot;
+  /** @internal */
+  references = 1;
+
+  /** @internal */
+  constructor(heap: PinnedOwner, slot: PinnedSlot, byteLength: number, label: string) {
+    this.heap = heap;
+    this.slot = slot;
+    this.byteLength = byteLength;
+    this.label = label;
+  }
+
+  get isAlive(): boolean {
+    return this.references > 0;
+  }
+
+  /** Always 0: a block is a buffer of its own. */
+  get byteOffset(): number {
+    requireAlive(this, this.heap);
+    return 0;
+  }
+
+  get state(): PinnedState {
+    requireAlive(this, this.heap);
+    return this.slot.state;
+  }
+
+  get direction(): PinnedDirection {
+    return this.slot.direction;
+  }
+
+  /** The buffer, for recording a copy. */
+  get buffer(): MappableBuffer {
+    requireAlive(this, this.heap);
+    return this.slot.buffer;
+  }
+
+  /** The mapped memory; throws `NOT_MAPPED` in any other state. */
+  memory(): ArrayBuffer {
+    requireAlive(this, this.heap);
+    const { slot } = this;
+    if (slot.state !== "mapped") {
+      throw new LifetimeError(
+        "NOT_MAPPED",
+        slot.state === "lost"
+          ? `"${this.label}" was pinned on a device that is lost; its contents are gone: fill it again on a new device`
+          : `"${this.label}" is ${slot.state}: the GPU owns its memory now; await mapped() before you touch it`,
+        { label: this.label },
+      );
+    }
+    slot.range ??= slot.buffer.getMappedRange();
+    return slot.range;
+  }
+
+  /** Ends the mapping, which detaches every array over it, and hands the memory to the GPU. */
+  unmap(): MappableBuffer {
+    this.memory();
+    this.slot.buffer.unmap();
+    this.slot.range = null;
+    this.slot.state = "in-flight";
+    this.slot.idle = false;
+    return this.slot.buffer;
+  }
+
+  /** The buffer of a readback block, for recording a copy into it. */
+  receive(): MappableBuffer {
+    const { buffer } = this;
+    this.slot.idle = false;
+    return buffer;
+  }
+
+  /** Submits the transfer and maps again. Settles when the host may touch the memory. */
+  map(): Promise<void> {
+    requireAlive(this, this.heap);
+    return this.heap.map(this.slot, true);
+  }
+}
