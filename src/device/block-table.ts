@@ -13,6 +13,9 @@ export type BlockKey = number;
 
 const rowLimit = 2 ** 24;
 
+/** The node of a block whose slab is gone. */
+export const lostNode = -2;
+
 /** What a block has to know of the region that gave it. */
 export interface BlockRegion {
   readonly label: string;
@@ -74,7 +77,7 @@ export class BlockTable {
   /** Grows whenever the row's block ends: older handles are dead from then on. */
   generation = new Uint32Array(256);
   references = new Int32Array(256);
-  /** The block's node in the slab's allocator, or -1 where a page holds it. */
+  /** The block's node in the slab's allocator, -1 where a page holds it, or {@link lostNode}. */
   node = new Int32Array(256);
   /** Why a block holds no value: the work that should have written it failed. */
   readonly failures = new Map<BlockKey, MoorageError>();

@@ -10,6 +10,7 @@ import { checkRequest } from "../host/region.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { RegionLedger } from "../host/statistics.ts";
 import type { RegionStats } from "../host/statistics.ts";
+import { lostNode } from "./block-table.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import type { DevicePage, DevicePagePool } from "./device-pages.ts";
 import { DeviceRegion } from "./device-region.ts";
@@ -70,7 +71,7 @@ export class DeviceArena extends DeviceRegion {
   #page(extent: number, avoid: number, label: string): DevicePage {
     let other: DevicePage | null = null;
     for (const page of this.#open) {
-      if (page.byteLength - page.used < extent) continue;
+      if (page.byteLength - page.used < extent || page.slab.failure !== null) continue;
       if (page.slab.index >= 31 || (avoid & (1 << page.slab.index)) === 0) return page;
       other ??= page;
     }
@@ -103,6 +104,7 @@ export class DeviceArena extends DeviceRegion {
     const extent = this.table.extent[row]!;
     const end = this.table.offset[row]! + extent;
     const slab = this.table.slab[row]!;
+    const isLost = this.table.node[row] === lostNode;
     this.table.remove(block);
     this.#ledger.freed(block.byteLength, extent - block.byteLength);
     const own = this.#pageOf.get(row);
@@ -112,7 +114,7 @@ export class DeviceArena extends DeviceRegion {
       return;
     }
     const open = this.#open.find(
-      (page) => page.slab.index === slab && page.start + page.used === end,
+      (page) => !isLost && page.slab.index === slab && page.start + page.used === end,
     );
     // The last block of an open page: the bump goes back. Any other waits for the end of the arena.
     if (open !== undefined) open.used -= extent;

@@ -4,14 +4,12 @@ import { checkRequest } from "../host/region.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { RegionLedger } from "../host/statistics.ts";
 import type { RegionStats } from "../host/statistics.ts";
+import { lostNode } from "./block-table.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import { DeviceRegion } from "./device-region.ts";
 import type { BlockCopy } from "./device-region.ts";
 import type { SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
-
-/** Marks a row whose slab is gone. */
-const lostNode = -2;
 
 export class DeviceHeap extends DeviceRegion {
   readonly kind = "device-heap";
@@ -61,11 +59,12 @@ export class DeviceHeap extends DeviceRegion {
   forget(slab: Slab): void {
     for (const block of this.table.live()) {
       const { row } = block;
-      if (this.table.slab[row] !== slab.index) continue;
-      if (slab.failure !== null) this.table.failures.set(block.key, slab.failure);
-      if (block.region !== this || this.table.node[row] === lostNode) continue;
-      this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);
+      // The index may have had another slab before, whose blocks are lost already.
+      if (this.table.slab[row] !== slab.index || this.table.node[row] === lostNode) continue;
       this.table.node[row] = lostNode;
+      if (slab.failure !== null) this.table.failures.set(block.key, slab.failure);
+      if (block.region !== this) continue;
+      this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);
     }
     this.ledger.reserve(-(slab.byteLength - slab.leasedBytes));
   }

@@ -199,6 +199,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     try {
       await this.context.stream.whenSubmitted(true);
       await this.device.queue.onSubmittedWorkDone();
+      await this.context.transfers.settled();
       await this.pinned.settled();
     } catch {
       // A lost device has nothing to wait for; what it held goes below.

@@ -148,10 +148,15 @@ export class SlabPool {
   /** Makes sure that `byteLength` bytes more can be placed at once. Settles when that is certain. */
   async reserve(byteLength: number): Promise<void> {
     const units = Math.ceil(byteLength / this.granuleBytes);
-    if (this.#slabs.some((slab) => slab !== null && slab.allocator.largestFree >= units)) return;
-    const slab = this.#create(byteLength, `reserve(${byteLength})`, byteLength);
-    await this.#settled.get(slab);
-    if (slab.failure !== null) throw slab.failure;
+    for (;;) {
+      const found = this.#slabs.find(
+        (slab) => slab !== null && slab.allocator.largestFree >= units,
+      );
+      const slab = found ?? this.#create(byteLength, `reserve(${byteLength})`, byteLength);
+      await this.#settled.get(slab);
+      if (slab.failure === null) return;
+      if (found === undefined) throw slab.failure;
+    }
   }
 
   readonly #settled = new WeakMap<Slab, Promise<void>>();

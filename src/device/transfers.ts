@@ -76,6 +76,7 @@ function gpuBuffer(buffer: MappableBuffer): GPUBuffer {
 export class Transfers {
   readonly #stream: CommandStream;
   readonly #pinned: PinnedHeap;
+  readonly #reading = new Set<Promise<void>>();
 
   constructor(stream: CommandStream, pinned: PinnedHeap) {
     this.#stream = stream;
@@ -117,7 +118,22 @@ export class Transfers {
    * The elements of a contiguous tensor that starts on a word, through a pooled readback buffer. The
    * memory is read in stream order: what is recorded later does not show.
    */
-  async read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
+  read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
+    const reading = this.#read(tensor);
+    const done = reading.then(
+      () => void this.#reading.delete(done),
+      () => void this.#reading.delete(done),
+    );
+    this.#reading.add(done);
+    return reading;
+  }
+
+  /** Settles when nothing is being read. */
+  async settled(): Promise<void> {
+    while (this.#reading.size > 0) await Promise.all(this.#reading);
+  }
+
+  async #read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
     const { dtype, layout, label, block } = tensor;
     const elementBytes = dtypeInfo(dtype).bytes;
     const byteLength = layout.count * elementBytes;

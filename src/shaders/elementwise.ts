@@ -126,8 +126,10 @@ function operation(spec: ElementwiseSpec): string {
   const list = spec.inputs
     .map(({ name, dtype }) => `${name}: ${dtypeInfo(dtype).scalar}`)
     .join(", ");
-  const body = spec.body ?? `return ${spec.expression!};`;
-  return `fn operation(${list}) -> ${scalar} {\n${bodyMarker}\n${body}\n}`;
+  const head = `fn operation(${list}) -> ${scalar} {`;
+  // The author's text starts a line, so that columns in messages can be counted too.
+  if (spec.body === undefined) return `${head} return (\n${bodyMarker}\n${spec.expression!}\n); }`;
+  return `${head}\n${bodyMarker}\n${spec.body}\n}`;
 }
 
 /** `store4_out`, also where the binding is of scalars. */

@@ -5,7 +5,8 @@ import { dtypeInfo } from "../../host/dtype.ts";
 import { contiguousLayout } from "../../host/layout.ts";
 import type { Layout } from "../../host/layout.ts";
 import type { BindingPlan } from "../../shaders/binding.ts";
-import { convolveShader } from "../../shaders/convolve.ts";
+import { convolveGroups, convolveShader } from "../../shaders/convolve.ts";
+import type { ConvolveForm } from "../../shaders/convolve.ts";
 import { reduceShader, reducedDtype } from "../../shaders/reduce.ts";
 import type { Reduction } from "../../shaders/reduce.ts";
 import { softmaxShader } from "../../shaders/softmax.ts";
@@ -115,11 +116,14 @@ export class AxisKernels {
     label: string,
     placer: Placer,
   ): AnyTensor {
-    const kernel = this.#kernel("convolve", "convolve", [4, 4, 4], convolveShader);
-    const { count } = input.layout;
-    const words = [count, rows.length, rows.inner, (weights.size - 1) / 2];
+    const form = convolveForm(rows, input);
+    const kernel = this.#kernel(`convolve ${form}`, "convolve", [4, 4, 4], (plan) =>
+      convolveShader(form, plan),
+    );
+    const groups = convolveGroups(form, rows);
+    const words = [groups, rows.length, rows.inner, (weights.size - 1) / 2];
     const spec = { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
-    return this.#run(kernel, [input, weights], spec, words, count, placer);
+    return this.#run(kernel, [input, weights], spec, words, groups, placer);
   }
 
   #kernel(
@@ -153,6 +157,11 @@ export class AxisKernels {
       placer,
     );
   }
+}
+
+function convolveForm(rows: Rows, input: AnyTensor): ConvolveForm {
+  if (rows.inner === 1) return "row";
+  return rows.inner % 4 === 0 && input.layout.offset % 4 === 0 ? "column" : "strided";
 }
 
 /** How many elements of a row one invocation folds. */
