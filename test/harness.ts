@@ -44,6 +44,7 @@ function countBuffers(): void {
     liveBuffers.delete(this);
     return destroy.call(this);
   };
+  destroyUnseen = (lost) => destroyDevice.call(lost);
   device.prototype.destroy = function (this: GPUDevice) {
     for (const [made, owner] of liveBuffers) {
       // A runtime must destroy its buffers itself, as it does on a device that it adopted.
@@ -55,6 +56,12 @@ function countBuffers(): void {
 }
 
 let leaked: string[] = [];
+let destroyUnseen: (device: GPUDevice) => void = () => {};
+
+/** Destroys a device under its runtime, which could not have destroyed its buffers yet. */
+export function loseDevice(device: GPUDevice): void {
+  destroyUnseen(device);
+}
 
 /** A runtime for one test; the test disposes it. Leaks and stray errors fail the test. */
 export async function openRuntime(options: NodeRuntimeOptions = {}): Promise<Runtime> {

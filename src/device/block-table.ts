@@ -4,6 +4,7 @@
  * restore, capture) without the tensors noticing. Rows are columns of typed arrays.
  */
 
+import { InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import { doubleFree, foreignHandle, requireAlive } from "../host/region.ts";
 import type { Allocation } from "../host/region.ts";
@@ -155,6 +156,12 @@ export class BlockTable {
   }
 
   #grow(): void {
+    if (this.slab.length === rowLimit) {
+      throw new InvalidArgumentError(
+        "LIMIT_EXCEEDED",
+        `more than ${rowLimit} live tensors; dispose some`,
+      );
+    }
     const length = this.slab.length * 2;
     const grow = <T extends Int32Array | Uint32Array | Float64Array>(grown: T, old: T): T => {
       grown.set(old);

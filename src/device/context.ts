@@ -101,6 +101,10 @@ export class DeviceContext implements TensorHost {
     this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
       budgetBytes: budget.pinnedBytes,
     });
+    this.memory.reclaim = () => {
+      this.pinned.trim(0);
+      this.pool.trim();
+    };
     this.transfers = new Transfers(this.stream, this.pinned);
     this.executor = new Executor(this.stream, this, this.table);
     this.elementwise = new ElementwiseKernels(this.executor);

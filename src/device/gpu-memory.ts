@@ -26,6 +26,8 @@ export class GpuMemory {
   readonly device: GPUDevice;
   /** All buffers together never pass this. */
   readonly budgetBytes: number;
+  /** Gives back what is only cached; called before a buffer is refused. */
+  reclaim: () => void = () => {};
   #liveBytes = 0;
   #peakBytes = 0;
   #liveCount = 0;
@@ -46,6 +48,7 @@ export class GpuMemory {
    */
   create(descriptor: GPUBufferDescriptor & { readonly label: string }): ManagedBuffer {
     const { size, label } = descriptor;
+    if (size > this.availableBytes) this.reclaim();
     if (size > this.availableBytes) {
       throw new OutOfMemoryError(
         `"${label}" needs a GPU buffer of ${size} bytes, and ${this.availableBytes} are left of the budget of ${this.budgetBytes}; ` +

@@ -81,9 +81,12 @@ export class OffsetAllocator {
     return largest;
   }
 
-  /** A block of `units`, or -1 where no free block fits. The block is named by its node. O(1). */
-  allocate(units: number): number {
-    const node = this.#find(units);
+  /**
+   * A block of `units`, or -1 where none is found. The block is named by its node. O(1); a thorough
+   * search also walks the whole of the exact bin, and finds a block wherever there is one.
+   */
+  allocate(units: number, isThorough = false): number {
+    const node = this.#find(units, isThorough);
     if (node === none) return none;
     this.#remove(node);
     const rest = this.#size[node]! - units;
@@ -130,7 +133,7 @@ export class OffsetAllocator {
     this.#insert(start);
   }
 
-  #find(units: number): number {
+  #find(units: number, isThorough: boolean): number {
     const exact = binOf(units);
     let node = this.#heads[exact]!;
     for (let probe = 0; probe < probes && node !== none; probe++) {
@@ -143,11 +146,18 @@ export class OffsetAllocator {
     let bins = this.#binsOfGroup[group]! & (0xff << (bin & (subCount - 1)));
     if (bins === 0) {
       const groups = group >= 31 ? 0 : this.#groups & (-1 << (group + 1));
-      if (groups === 0) return none;
+      if (groups === 0) return isThorough ? this.#rest(node, units) : none;
       group = 31 - Math.clz32(groups & -groups);
       bins = this.#binsOfGroup[group]!;
     }
     return this.#heads[(group << subBits) | (31 - Math.clz32(bins & -bins))]!;
+  }
+
+  /** The first node of a list, from `first` on, that is large enough. */
+  #rest(first: number, units: number): number {
+    let node = first;
+    while (node !== none && this.#size[node]! < units) node = this.#next[node]!;
+    return node;
   }
 
   #absorb(node: number, after: number): void {

@@ -6,7 +6,7 @@
  */
 
 import type { ArrayOf, DType } from "../host/dtype.ts";
-import { LifetimeError, OutOfMemoryError } from "../host/errors.ts";
+import { InvalidArgumentError, LifetimeError, OutOfMemoryError } from "../host/errors.ts";
 import { HotArena } from "../host/hot-arena.ts";
 import type { DeviceContext } from "./context.ts";
 import type { DeviceArena } from "./device-arena.ts";
@@ -66,7 +66,10 @@ export class Scope<S> extends Operations<S> {
     return this.hot.array(dtype, count, label);
   }
 
-  /** Promotes a tensor: a copy on the device heap, which lives until it is disposed. */
+  /**
+   * Promotes a tensor: a copy on the device heap, which lives until it is disposed. Known beforehand,
+   * the copy is spared: an operation of the runtime computes its result on the heap at once.
+   */
   keep<D extends DType>(
     tensor: TensorInput<D>,
     options: { readonly label?: string } = {},
@@ -91,6 +94,13 @@ export class Scope<S> extends Operations<S> {
    */
   require(byteLength: number): void {
     this.placer();
+    if (!(byteLength >= 0)) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `${this.label} requires ${byteLength} bytes; give a number of bytes`,
+        { label: this.label },
+      );
+    }
     const { availableBytes } = this.context.pool;
     if (byteLength <= availableBytes) return;
     throw new OutOfMemoryError(
@@ -100,7 +110,7 @@ export class Scope<S> extends Operations<S> {
     );
   }
 
-  /** A scope inside this one, with memory of its own. It may outlast calls of this one, not its end. */
+  /** A scope inside this one, with memory of its own: await it here, it uses what this one made. */
   scope<R>(body: ScopeBody<R>, options: ScopeOptions = {}): Promise<R> {
     this.placer();
     const signals = [this.#signal, options.signal].filter((signal) => signal !== undefined);
@@ -169,12 +179,26 @@ export async function runScope<R>(
   context.stream.requireDevice();
   options.signal?.throwIfAborted();
   const scope = new Scope<unknown>(context, options);
+  let result: R;
   try {
-    const result = await body(scope);
+    result = await body(scope);
     options.signal?.throwIfAborted();
     scope.refuseEscape(result);
-    return result;
-  } finally {
+  } catch (error) {
+    endAfter(scope, error);
+    throw error;
+  }
+  scope.end();
+  return result;
+}
+
+/** Ends a scope whose body has failed; neither failure hides the other. */
+function endAfter(scope: Scope<unknown>, error: unknown): void {
+  try {
     scope.end();
+  } catch (cause) {
+    throw new AggregateError([error, cause], `${scope.label} failed, and so did its end`, {
+      cause,
+    });
   }
 }

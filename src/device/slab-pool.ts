@@ -129,17 +129,24 @@ export class SlabPool {
   }
 
   #placeInNewSlab(byteLength: number, label: string): Place {
+    const units = Math.ceil(byteLength / this.granuleBytes);
+    if (units * this.granuleBytes > this.#growableBytes) {
+      // Before anything is refused, what is only cached goes, and the search is thorough.
+      this.#memory.reclaim();
+      const place = this.#fit(units, 0, false, true);
+      if (place !== null) return place;
+    }
     const slab = this.#create(byteLength, label);
-    return { slab, node: slab.allocator.allocate(Math.ceil(byteLength / this.granuleBytes)) };
+    return { slab, node: slab.allocator.allocate(units) };
   }
 
-  #fit(units: number, avoid: number, avoided: boolean): Place | null {
+  #fit(units: number, avoid: number, avoided: boolean, isThorough = false): Place | null {
     for (const slab of this.#slabs) {
       if (slab === null || slab.failure !== null) continue;
       // Slabs past the 31st have no bit: they are placed in freely, and bound by exact ranges.
       const isAvoided = slab.index < 31 && (avoid & (1 << slab.index)) !== 0;
       if (isAvoided !== avoided) continue;
-      const node = slab.allocator.allocate(units);
+      const node = slab.allocator.allocate(units, isThorough);
       if (node >= 0) return { slab, node };
     }
     return null;
@@ -170,7 +177,7 @@ export class SlabPool {
       );
     }
     const needed = alignUp(byteLength, this.granuleBytes);
-    if (needed > this.#growableBytes) this.trim();
+    if (needed > this.#growableBytes) this.#memory.reclaim();
     if (needed > this.#growableBytes) throw this.#refused(needed, label);
     const preferred = preferredBytes ?? Math.max(this.#slabBytes, this.#reservedBytes / 8);
     const size =
@@ -239,7 +246,7 @@ export class SlabPool {
     );
     return new OutOfMemoryError(
       `"${label}" needs ${requestedBytes} bytes of device memory: ${this.#reservedBytes} of the budget of ${this.#budgetBytes} are reserved, ` +
-        `${this.freeBytes} of them free, the largest free range has ${largest * this.granuleBytes}; dispose tensors, end scopes, or raise budget.deviceBytes`,
+        `${this.freeBytes} of them free, the largest free range has ${largest * this.granuleBytes}; ${this.#memory.availableBytes} are left of budget.totalBytes; dispose tensors, end scopes, or raise the budget`,
       { requestedBytes, availableBytes },
       { label },
     );

@@ -160,26 +160,34 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
 
   /** A view with its axes in another order, reversed unless told. No copy. */
   transpose(axes?: readonly number[]): Tensor<D, S> {
-    return this.#view(transposeLayout(this.layout, axes));
+    return this.#view((layout) => transposeLayout(layout, axes));
   }
 
   /** A view of a part: see {@link SliceRange}. No copy. */
   slice(...ranges: readonly SliceRange[]): Tensor<D, S> {
-    return this.#view(sliceLayout(this.layout, ranges));
+    return this.#view((layout) => sliceLayout(layout, ranges));
   }
 
   /** A view with one-element or missing axes repeated. No copy. */
   broadcastTo(shape: Shape): Tensor<D, S> {
-    return this.#view(broadcastLayout(this.layout, shape));
+    return this.#view((layout) => broadcastLayout(layout, shape));
   }
 
   /** A view under another shape; throws `INVALID_LAYOUT` where the elements are strided. No copy. */
   reshape(shape: Shape): Tensor<D, S> {
-    return this.#view(reshapeLayout(this.layout, shape));
+    return this.#view((layout) => reshapeLayout(layout, shape));
   }
 
-  #view(layout: Layout): Tensor<D, S> {
-    return new Tensor(this.host, this.block, this.dtype, layout, this.label, this.#owner ?? this);
+  #view(layoutOf: (layout: Layout) => Layout): Tensor<D, S> {
+    const { block, label } = this;
+    let layout: Layout;
+    try {
+      layout = layoutOf(this.layout);
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error;
+      throw new InvalidArgumentError(error.code, `"${label}": ${error.message}`, { label });
+    }
+    return new Tensor(this.host, block, this.dtype, layout, label, this.#owner ?? this);
   }
 
   /** A second owner of the same memory, with an end of its own. */

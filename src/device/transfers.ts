@@ -120,11 +120,11 @@ export class Transfers {
    */
   read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
     const reading = this.#read(tensor);
-    const done = reading.then(
-      () => void this.#reading.delete(done),
-      () => void this.#reading.delete(done),
+    const ended = reading.then(
+      () => void this.#reading.delete(ended),
+      () => void this.#reading.delete(ended),
     );
-    this.#reading.add(done);
+    this.#reading.add(ended);
     return reading;
   }
 

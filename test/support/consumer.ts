@@ -13,7 +13,10 @@ export interface Consumer {
   /** Writes a file of the project. */
   write(name: string, text: string): void;
   /** Runs a program of the project with Node; the output is both streams together. */
-  run(args: readonly string[], env?: NodeJS.ProcessEnv): { readonly status: number; readonly output: string };
+  run(
+    args: readonly string[],
+    env?: NodeJS.ProcessEnv,
+  ): { readonly status: number; readonly output: string };
   remove(): void;
 }
 
@@ -27,11 +30,15 @@ export function installConsumer(): Consumer {
   const folder = mkdtempSync(join(tmpdir(), "moorage-consumer-"));
   const npm = (args: readonly string[], cwd: string): void => {
     const { status, stderr, stdout } = spawnSync("npm", args, { cwd, encoding: "utf8" });
-    if (status !== 0) throw new Error(`npm ${args.join(" ")} ended with ${status}:\n${stdout}\n${stderr}`);
+    if (status !== 0)
+      throw new Error(`npm ${args.join(" ")} ended with ${status}:\n${stdout}\n${stderr}`);
   };
   npm(["pack", "--ignore-scripts", "--pack-destination", folder], root);
   const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))!;
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true, type: "module" }));
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "consumer", private: true, type: "module" }),
+  );
   // The peers come from this repository, so that the test needs no network.
   npm(["install", "--offline", "--no-audit", "--no-fund", `./${tarball}`], folder);
   for (const name of ["webgpu", "@sparticuz/chromium"]) {

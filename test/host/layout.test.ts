@@ -1,0 +1,193 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import {
+  broadcastLayout,
+  broadcastShapes,
+  contiguousLayout,
+  reshapeLayout,
+  sliceLayout,
+  transposeLayout,
+} from "../../src/host/layout.ts";
+import type { Layout, Shape, SliceRange } from "../../src/host/layout.ts";
+import { caught, codeOf } from "../support/caught.ts";
+
+/** A tensor as a mathematician has it: a shape, and a function from an index to an element. */
+interface Model {
+  readonly shape: Shape;
+  readonly at: (index: readonly number[]) => number;
+}
+
+function indicesOf(shape: Shape): number[][] {
+  return shape.reduce<number[][]>(
+    (heads, extent) =>
+      heads.flatMap((head) => Array.from({ length: extent }, (_, index) => [...head, index])),
+    [[]],
+  );
+}
+
+function contiguousModel(shape: Shape): Model {
+  return { shape, at: (index) => index.reduce((flat, i, axis) => flat * shape[axis]! + i, 0) };
+}
+
+function reshapeModel({ shape: old, at }: Model, shape: Shape): Model {
+  const places = indicesOf(old);
+  const flat = contiguousModel(shape).at;
+  return { shape, at: (index) => at(places[flat(index)]!) };
+}
+
+function transposeModel({ shape, at }: Model, axes: readonly number[]): Model {
+  return {
+    shape: axes.map((axis) => shape[axis]!),
+    at: (index) => at(shape.map((_, axis) => index[axes.indexOf(axis)]!)),
+  };
+}
+
+/** `kept[axis]` lists the indices that a slice keeps; a single number drops the axis. */
+function sliceModel({ at }: Model, kept: readonly (number | readonly number[])[]): Model {
+  return {
+    shape: kept.flatMap((own) => (typeof own === "number" ? [] : [own.length])),
+    at: (index) => {
+      let next = 0;
+      return at(kept.map((own) => (typeof own === "number" ? own : own[index[next++]!]!)));
+    },
+  };
+}
+
+function broadcastModel({ shape: old, at }: Model, shape: Shape): Model {
+  const missing = shape.length - old.length;
+  return {
+    shape,
+    at: (index) => at(old.map((extent, axis) => (extent === 1 ? 0 : index[axis + missing]!))),
+  };
+}
+
+function expectSame(layout: Layout, { shape, at }: Model): void {
+  expect(layout.shape).toEqual(shape);
+  const places = indicesOf(shape).map((index) =>
+    index.reduce((place, i, axis) => place + i * layout.strides[axis]!, layout.offset),
+  );
+  const expected = indicesOf(shape).map(at);
+  expect(places).toEqual(expected);
+  expect(layout.count).toBe(expected.length);
+  expect(layout.rank).toBe(shape.length);
+  expect(layout.isContiguous).toBe(expected.every((place, i) => place === expected[0]! + i));
+}
+
+const shapes = fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 });
+
+/** A legal range of an axis in every spelling, and the indices that it keeps. */
+function ranges(extent: number): fc.Arbitrary<[SliceRange, number | number[]]> {
+  const spell = (value: number): fc.Arbitrary<number> =>
+    value < extent ? fc.constantFrom(value, value - extent) : fc.constant(value);
+  const all = Array.from({ length: extent }, (_, index) => index);
+  const part = fc
+    .tuple(fc.nat(extent - 1), fc.nat(extent - 1), fc.integer({ min: 1, max: 3 }))
+    .chain(([a, b, step]) => {
+      const [start, last] = [Math.min(a, b), Math.max(a, b)];
+      const kept = all.filter((i) => i >= start && i <= last && (i - start) % step === 0);
+      return fc
+        .tuple(spell(start), spell(last + 1), fc.boolean())
+        .map(([from, to, bare]): [SliceRange, number[]] =>
+          step === 1 && bare ? [[from, to], kept] : [[from, to, step], kept],
+        );
+    });
+  const one = fc
+    .nat(extent - 1)
+    .chain((index) => spell(index).map((spelt): [SliceRange, number] => [spelt, index]));
+  return fc.oneof(fc.constant<[SliceRange, number[]]>([null, all]), one, part);
+}
+
+/** Some view of a tensor of `shape`, as a layout and as a model. */
+function viewOf([layout, model]: [Layout, Model]): fc.Arbitrary<[Layout, Model]> {
+  const { shape } = model;
+  const transposed = fc
+    .shuffledSubarray([...shape.keys()], { minLength: shape.length })
+    .map((axes): [Layout, Model] => [transposeLayout(layout, axes), transposeModel(model, axes)]);
+  const sliced = fc.tuple(...shape.map(ranges)).map((parts): [Layout, Model] => [
+    sliceLayout(
+      layout,
+      parts.map(([range]) => range),
+    ),
+    sliceModel(
+      model,
+      parts.map(([, kept]) => kept),
+    ),
+  ]);
+  const broadcast = fc
+    .tuple(
+      fc.array(fc.integer({ min: 1, max: 2 }), { maxLength: 1 }),
+      ...shape.map((extent) =>
+        extent === 1 ? fc.integer({ min: 1, max: 3 }) : fc.constant(extent),
+      ),
+    )
+    .map(([head, ...tail]): [Layout, Model] => [
+      broadcastLayout(layout, [...head, ...tail]),
+      broadcastModel(model, [...head, ...tail]),
+    ]);
+  return fc.oneof(transposed, sliced, broadcast);
+}
+
+const views = shapes
+  .map((shape): [Layout, Model] => [contiguousLayout(shape), contiguousModel(shape)])
+  .chain(viewOf)
+  .chain((view) => fc.oneof(fc.constant(view), viewOf(view)))
+  .chain((view) => fc.oneof(fc.constant(view), viewOf(view)));
+
+describe("against a model of indices", () => {
+  test("contiguous layouts", () => {
+    fc.assert(
+      fc.property(shapes, (shape) => expectSame(contiguousLayout(shape), contiguousModel(shape))),
+    );
+  });
+
+  test("chains of transpose, slice and broadcast", () => {
+    fc.assert(
+      fc.property(views, ([layout, model]) => expectSame(layout, model)),
+      { numRuns: 1500 },
+    );
+  });
+
+  test("reshape views what is contiguous, and refuses what is not", () => {
+    let viewed = 0;
+    let refused = 0;
+    fc.assert(
+      fc.property(views, ([layout, model]) => {
+        const shape = [1, layout.count];
+        if (layout.isContiguous) {
+          viewed++;
+          expectSame(reshapeLayout(layout, shape), reshapeModel(model, shape));
+        } else {
+          refused++;
+          const error = caught(() => reshapeLayout(layout, shape));
+          expect(error.code).toBe("INVALID_LAYOUT");
+          expect(error.message).toContain("contiguous()");
+        }
+      }),
+      { numRuns: 1000 },
+    );
+    expect(Math.min(viewed, refused)).toBeGreaterThan(50);
+  });
+
+  test("shapes broadcast to the shape that both layouts broadcast to", () => {
+    fc.assert(
+      fc.property(shapes, shapes, (a, b) => {
+        const rank = Math.max(a.length, b.length);
+        const pad = (shape: Shape): number[] => [
+          ...Array<number>(rank - shape.length).fill(1),
+          ...shape,
+        ];
+        const pairs = pad(a).map((extent, axis): [number, number] => [extent, pad(b)[axis]!]);
+        if (pairs.every(([x, y]) => x === y || x === 1 || y === 1)) {
+          const shape = broadcastShapes(a, b);
+          expect(shape).toEqual(pairs.map(([x, y]) => Math.max(x, y)));
+          for (const own of [a, b])
+            expect(broadcastLayout(contiguousLayout(own), shape).shape).toEqual(shape);
+        } else {
+          expect(codeOf(() => broadcastShapes(a, b))).toBe("INVALID_LAYOUT");
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

@@ -1,0 +1,11 @@
+// A generator of tensors.
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+declare const data: Float32Array;
+const options = { shape: [2], dtype: "float32" } as const;
+
+// expect-error TS2345
+export const out = rt.scope(function* (s) {
+  yield s.tensor(data, options);
+});

@@ -1,0 +1,10 @@
+// A generator of tensors.
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+declare const data: Float32Array;
+const options = { shape: [2], dtype: "float32" } as const;
+
+export const out = rt.scope(function* (s) {
+  yield s.keep(s.tensor(data, options));
+});

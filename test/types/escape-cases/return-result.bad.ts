@@ -1,0 +1,8 @@
+// The result of an operation on a tensor that lives outside.
+import type { Runtime, Tensor } from "moorage";
+
+declare const rt: Runtime;
+declare const long: Tensor<"float32">;
+
+// expect-error TS2322
+export const out = rt.scope((s) => s.add(long, 1));

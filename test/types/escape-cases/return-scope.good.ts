@@ -1,0 +1,6 @@
+// The scope itself.
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+
+export const out = rt.scope((s) => s.label);

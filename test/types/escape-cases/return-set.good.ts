@@ -1,0 +1,8 @@
+// The tensor in a set.
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+declare const data: Float32Array;
+const options = { shape: [2], dtype: "float32" } as const;
+
+export const out = rt.scope((s) => new Set([s.tensor(data, options).label]));
