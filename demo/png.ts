@@ -72,17 +72,32 @@ export async function decodePng(bytes: Uint8Array): Promise<Picture> {
 
 /** Writes an 8-bit gray PNG; `pixels` holds `width * height` bytes, row by row. */
 export function encodeGrayPng(width: number, height: number, pixels: Uint8Array): Uint8Array {
-  if (pixels.length !== width * height) {
+  return encode(width, height, pixels, { channels: 1, name: "gray", colorType: 0 });
+}
+
+/** Writes the colours of 8-bit RGBA samples, four to a pixel, as an RGB PNG. */
+export function encodeColourPng(width: number, height: number, samples: Uint8Array): Uint8Array {
+  return encode(width, height, samples, { channels: 4, name: "RGBA", colorType: 2 });
+}
+
+function encode(
+  width: number,
+  height: number,
+  samples: Uint8Array,
+  { channels, name, colorType }: { channels: 1 | 4; name: string; colorType: 0 | 2 },
+): Uint8Array {
+  const byteLength = width * height * channels;
+  if (samples.length !== byteLength) {
     throw new PictureError(
-      `a gray picture of ${width}×${height} needs ${width * height} bytes, not ${pixels.length}`,
+      `${name} samples of a picture of ${width}×${height} are ${byteLength} bytes, not ${samples.length}`,
     );
   }
   // Not `new PNG(...)`: that would allocate four bytes per pixel first.
-  const picture = { width, height, data: asBuffer(pixels) } as PNG;
+  const picture = { width, height, data: asBuffer(samples) } as PNG;
   const file = PNG.sync.write(picture, {
-    colorType: 0,
-    inputColorType: 0,
-    inputHasAlpha: false,
+    colorType,
+    inputColorType: channels === 4 ? 6 : 0,
+    inputHasAlpha: channels === 4,
     deflateLevel: 6,
   });
   return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);

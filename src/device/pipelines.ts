@@ -11,6 +11,9 @@ export class Pipelines {
   readonly #ringLayout: GPUBindGroupLayout;
   readonly #layouts = new Map<string, BindingLayout>();
   readonly #maxDynamic: number;
+  /** Built-in kernels that the device has not answered for yet. */
+  readonly #checks = new Set<Promise<void>>();
+  #refusal: KernelError | null = null;
 
   constructor(device: GPUDevice, ringLayout: GPUBindGroupLayout) {
     this.#device = device;
@@ -21,14 +24,45 @@ export class Pipelines {
   /** A variant, compiled at once where the kernel is built in. */
   create(kernel: Kernel, shape: BindingShape): Variant {
     const variant: Variant = { kernel, shape, layout: this.#layout(shape), pipeline: null };
-    if (!kernel.isUserDefined) {
-      const module = this.#device.createShaderModule({
-        label: `moorage ${kernel.label}`,
-        code: kernel.source(shape),
-      });
-      variant.pipeline = this.#device.createComputePipeline(this.#descriptor(variant, module));
-    }
+    if (!kernel.isUserDefined) this.#compileNow(variant);
     return variant;
+  }
+
+  /**
+   * Settles when the device has accepted every built-in kernel compiled so far; rejects where it
+   * refused one. What was computed is worth nothing then: the batch with the kernel was dropped.
+   */
+  async verify(): Promise<void> {
+    while (this.#checks.size > 0) await Promise.all(this.#checks);
+    if (this.#refusal !== null) throw this.#refusal;
+  }
+
+  #compileNow(variant: Variant): void {
+    const { kernel, shape } = variant;
+    const device = this.#device;
+    device.pushErrorScope("validation");
+    const module = device.createShaderModule({
+      label: `moorage ${kernel.label}`,
+      code: kernel.source(shape),
+    });
+    variant.pipeline = device.createComputePipeline(this.#descriptor(variant, module));
+    const check: Promise<void> = device.popErrorScope().then(
+      (error) => this.#checked(check, kernel.label, error),
+      // The device is lost: that is told elsewhere.
+      () => this.#checked(check, kernel.label, null),
+    );
+    this.#checks.add(check);
+  }
+
+  #checked(check: Promise<void>, label: string, cause: GPUError | null): void {
+    this.#checks.delete(check);
+    if (cause === null) return;
+    this.#refusal ??= new KernelError(
+      "KERNEL_VALIDATION",
+      `this device refuses the built-in kernel "${label}", so nothing that was computed with it can be trusted; ` +
+        `please report it with the adapter's name: ${cause.message}`,
+      { label, cause },
+    );
   }
 
   /**

@@ -152,6 +152,7 @@ export class Transfers {
       await this.#stream.whenSubmitted(true);
       if (ticket.failure !== null) throw ticket.failure;
       await pinned.map();
+      await this.#stream.pipelines.verify();
       const data = newArray(dtype, layout.count);
       data.set(arrayOver(dtype, pinned.memory(), 0, layout.count));
       return data;
