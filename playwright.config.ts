@@ -2,8 +2,8 @@ import { defineConfig } from "@playwright/test";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
-import { findSoftwarePackage } from "./src/software-adapter.ts";
 import { npmChromium, webgpuFlags } from "./src/npm-chromium.ts";
+import { findSoftwarePackage } from "./src/software-adapter.ts";
 
 // Workers read this file again, and must come to the same port.
 const port = (process.env["MOORAGE_PAGE_PORT"] ??= String(await freePort()));

@@ -159,7 +159,7 @@ function handWritten(device: GPUDevice): {
     const pass = encoder.beginComputePass();
     for (let index = 0; index < dispatches; index++) {
       pass.setPipeline(pipelines[index % 8]!);
-      pass.setBindGroup(0, groups[index & 1]!);
+      pass.setBindGroup(0, groups[index & 1]);
       const base = index * 64;
       words[base] = index * 64;
       words[base + 1] = index * 64;

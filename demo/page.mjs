@@ -12,7 +12,8 @@ if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536)
 const { createServer } = await import("vite");
 const server = await createServer({
   configFile: `${root}/demo/vite.config.ts`,
-  server: port === undefined ? {} : { port, strictPort: true },
+  // A given port is how tests open the page: an edit meanwhile must not reload it under them.
+  server: port === undefined ? {} : { port, strictPort: true, hmr: false },
 });
 await server.listen();
 const { port: actual } = server.httpServer.address();

@@ -40,7 +40,7 @@ export interface Budget {
   readonly pinnedBytes: number;
   /** Host pages of scopes. Default 1 GiB. */
   readonly hotBytes: number;
-  /** Every `GPUBuffer` of the runtime together. Default: the sum of device and pinned, and 1 MiB. */
+  /** Every `GPUBuffer` of the runtime together. Default: the sum of device and pinned, and 128 KiB. */
   readonly totalBytes: number;
 }
 

@@ -40,6 +40,9 @@ export interface ReduceOptions extends LabelOptions {
   readonly keepDims?: boolean;
 }
 
+/** The dtype of a sum: bytes would overflow at once. */
+export type SumDtype<D extends DType> = D extends "uint8" ? "uint32" : D;
+
 export interface AxisOptions extends LabelOptions {
   readonly axis: number;
 }
@@ -76,7 +79,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
       const use = {
         inputs: [first],
         output: first.dtype,
-        values: [scalarBits(first.dtype, b)],
+        values: [scalarBits(first.dtype, b, first.label)],
         label,
       };
       return this.give(elementwise.run(numberOperations[name], use, this.placer()));
@@ -120,9 +123,9 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
   }
 
   /** Sums of float16 and uint8 are folded in float32 and uint32; the latter is also their dtype. */
-  sum<D extends DType>(x: TensorInput<D>, options: ReduceOptions = {}): Tensor<D | "uint32", S> {
-    const { dtype } = x;
-    return this.#reduce("sum", x, dtype === "uint8" ? "uint32" : dtype, options);
+  sum<D extends DType>(x: TensorInput<D>, options: ReduceOptions = {}): Tensor<SumDtype<D>, S> {
+    const dtype = (x.dtype === "uint8" ? "uint32" : x.dtype) as SumDtype<D>;
+    return this.#reduce("sum", x, dtype, options);
   }
 
   /** NaN is not looked for. */

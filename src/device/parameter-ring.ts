@@ -14,6 +14,12 @@
 import { parameterWords } from "../shaders/binding.ts";
 import type { GpuMemory, ManagedBuffer } from "./gpu-memory.ts";
 
+/** Dispatches of a batch: the ring is submitted when it is full. */
+const ringSlots = 512;
+
+/** Bytes of the ring: no adapter wants more than 256 bytes between dynamic uniform offsets. */
+export const parameterRingBytes = ringSlots * parameterWords * 4;
+
 export class ParameterRing {
   readonly layout: GPUBindGroupLayout;
   readonly bindGroup: GPUBindGroup;
@@ -27,7 +33,7 @@ export class ParameterRing {
   readonly #device: GPUDevice;
   readonly #buffer: ManagedBuffer;
 
-  constructor(memory: GpuMemory, capacity = 512) {
+  constructor(memory: GpuMemory, capacity = ringSlots) {
     const { device } = memory;
     this.#device = device;
     this.capacity = capacity;

@@ -10,6 +10,7 @@ import type { Budget } from "./context.ts";
 import type { Placer } from "./executor.ts";
 import { browserAdapter, openDevice } from "./open-device.ts";
 import { Operations } from "./operations.ts";
+import { parameterRingBytes } from "./parameter-ring.ts";
 import { collectStats, formatReport, liveAllocations } from "./report.ts";
 import type { LiveAllocation, RuntimeStats } from "./report.ts";
 import { runScope } from "./scope.ts";
@@ -133,6 +134,7 @@ export class Runtime extends Operations implements AsyncDisposable {
 
   /** @internal */
   protected override placer(): Placer {
+    if (this.#disposed !== null) throw disposedError(this.label);
     this.context.stream.requireDevice();
     return this.context.heap;
   }
@@ -205,13 +207,7 @@ export class Runtime extends Operations implements AsyncDisposable {
       // A lost device has nothing to wait for; what it held goes below.
     }
     const leaks = this.live();
-    this.context.close(
-      new DeviceError(
-        "RUNTIME_DISPOSED",
-        `runtime "${this.label}" was disposed; dispose it after its last use, or create another`,
-        { label: this.label },
-      ),
-    );
+    this.context.close(disposedError(this.label));
     this.device.removeEventListener("uncapturederror", this.#onUncaptured);
     if (this.#ownsDevice) this.device.destroy();
     if (leaks.length > 0) (this.#options.onLeak ?? warnOfLeaks)(leaks);
@@ -230,6 +226,14 @@ export class Runtime extends Operations implements AsyncDisposable {
   }
 }
 
+function disposedError(label: string): DeviceError {
+  return new DeviceError(
+    "RUNTIME_DISPOSED",
+    `runtime "${label}" was disposed; dispose it after its last use, or create another`,
+    { label },
+  );
+}
+
 function fullBudget(budget: Partial<Budget>): Budget {
   for (const [name, bytes] of Object.entries(budget)) {
     if (bytes === undefined || (Number.isFinite(bytes) && bytes > 0)) continue;
@@ -238,13 +242,16 @@ function fullBudget(budget: Partial<Budget>): Budget {
       `budget.${name} is ${bytes}; a budget is a positive number of bytes`,
     );
   }
-  const deviceBytes = budget.deviceBytes ?? 2048 * MiB;
-  const pinnedBytes = budget.pinnedBytes ?? 512 * MiB;
+  const { totalBytes = Infinity } = budget;
+  // Slabs must leave room for staging: where only the total is given, a quarter of it.
+  const pinnedBytes = budget.pinnedBytes ?? Math.min(512 * MiB, Math.floor(totalBytes / 4));
+  const forSlabs = Math.max(1, totalBytes - pinnedBytes - parameterRingBytes);
+  const deviceBytes = budget.deviceBytes ?? Math.min(2048 * MiB, forSlabs);
   return {
     deviceBytes,
     pinnedBytes,
     hotBytes: budget.hotBytes ?? 1024 * MiB,
-    totalBytes: budget.totalBytes ?? deviceBytes + pinnedBytes + MiB,
+    totalBytes: Math.min(totalBytes, deviceBytes + pinnedBytes + parameterRingBytes),
   };
 }
 

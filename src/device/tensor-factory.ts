@@ -120,7 +120,7 @@ export abstract class TensorFactory<S = Owned> {
       inputs: [],
       output: dtype,
       layout: contiguousLayout(shape, label),
-      values: [scalarBits(dtype, value)],
+      values: [scalarBits(dtype, value, label)],
       label,
     };
     return this.give(this.context.elementwise.run(fillOperation, use, this.placer()));
@@ -129,7 +129,7 @@ export abstract class TensorFactory<S = Owned> {
   /** Sets every element of a tensor or view to `value`. */
   fill(target: TensorInput, value: number): void {
     const tensor = this.context.executor.own(target);
-    const values = [scalarBits(tensor.dtype, value)];
+    const values = [scalarBits(tensor.dtype, value, tensor.label)];
     this.context.elementwise.run(
       fillOperation,
       { inputs: [], output: tensor.dtype, values, target: tensor },
@@ -208,8 +208,22 @@ const scalar = new Float32Array(1);
 const scalarWord = new Uint32Array(scalar.buffer);
 
 /** The 32 bits that a kernel sees as the scalar of `dtype` with this value. */
-export function scalarBits(dtype: DType, value: number): number {
-  if (dtypeInfo(dtype).scalar !== "f32") return Math.trunc(value) >>> 0;
-  scalar[0] = value;
-  return scalarWord[0]!;
+export function scalarBits(dtype: DType, value: number, label: string): number {
+  if (dtypeInfo(dtype).scalar === "f32") {
+    scalar[0] = value;
+    return scalarWord[0]!;
+  }
+  const [least, most] = integerRange[dtype as "int32" | "uint32" | "uint8"];
+  if (value >= least && value <= most) return Math.trunc(value) >>> 0;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `${value} is not a number of ${dtype} ("${label}"); give one from ${least} to ${most}, or cast() to float32 first`,
+    { label },
+  );
 }
+
+const integerRange = {
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  uint8: [0, 255],
+} as const;

@@ -16,7 +16,10 @@ test.beforeAll(() => {
   const readme = readFileSync(join(root, "README.md"), "utf8");
   const example = /^```ts\n([\s\S]*?)^```$/m.exec(readme)![1]!.replace("moorage/node", "moorage");
   // Top-level await ends when the example has disposed its runtime: then the page says so.
-  consumer.write("example.ts", example.replace("console.log(top, rt.report());", "report(top, rt.report());"));
+  consumer.write(
+    "example.ts",
+    example.replace("console.log(top, rt.report());", "report(top, rt.report());"),
+  );
   consumer.write(
     "main.ts",
     `declare global { interface Window { example: { top: unknown; report: string; done: boolean } } }
@@ -25,21 +28,37 @@ import("./example.ts").then(() => { window.example.done = true; });
 export {};
 `,
   );
-  consumer.write("index.html", `<!doctype html><title>consumer</title><script type="module" src="./main.ts"></script>`);
-  const { status, output } = consumer.run([program("vite/bin/vite.js"), "build", "--base", "./", "--target", "esnext"]);
+  consumer.write(
+    "index.html",
+    `<!doctype html><title>consumer</title><script type="module" src="./main.ts"></script>`,
+  );
+  const { status, output } = consumer.run([
+    program("vite/bin/vite.js"),
+    "build",
+    "--base",
+    "./",
+    "--target",
+    "esnext",
+  ]);
   expect(status, output).toBe(0);
 });
 test.afterAll(() => consumer.remove());
 
-test("the README's example, built by Vite from the packed package, runs in a page", async ({ page }) => {
+test("the README's example, built by Vite from the packed package, runs in a page", async ({
+  page,
+}) => {
   const errors: string[] = [];
   page.on("pageerror", (error) => errors.push(error.message));
   await page.route("**/consumer/**", async (route) => {
     const { pathname } = new URL(route.request().url());
-    await route.fulfill({ path: join(consumer.folder, "dist", pathname.replace("/consumer/", "")) });
+    await route.fulfill({
+      path: join(consumer.folder, "dist", pathname.replace("/consumer/", "")),
+    });
   });
   await page.goto("/consumer/index.html");
-  await page.waitForFunction(() => (window as unknown as { example?: { done: boolean } }).example?.done === true);
+  await page.waitForFunction(
+    () => (window as unknown as { example?: { done: boolean } }).example?.done === true,
+  );
   const { top, report } = await page.evaluate(
     () => (window as unknown as { example: { top: number[]; report: string } }).example,
   );

@@ -10,8 +10,11 @@ import type { Consumer } from "../support/consumer.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const scripts = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> })
-  .scripts;
+const scripts = (
+  JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  }
+).scripts;
 
 /** Fenced blocks of a language, in order. */
 function blocks(language: string): string[] {
@@ -76,12 +79,17 @@ describe("the README", () => {
     }
     expect(commands).toContain("npm start");
     expect(commands).toContain("npm test");
-    const { status, output } = consumer.run([join("node_modules", "moorage", "moorage.mjs"), "doctor"]);
+    const { status, output } = consumer.run([
+      join("node_modules", "moorage", "moorage.mjs"),
+      "doctor",
+    ]);
     expect(status, output).toBe(0);
   });
 
   test("the files that it names exist", () => {
-    for (const [, file] of readme.matchAll(/(?:\]\(|^)((?:src|demo|bench)\/[\w./-]+?)(?:\)| {2,})/gm)) {
+    for (const [, file] of readme.matchAll(
+      /(?:\]\(|^)((?:src|demo|bench)\/[\w./-]+?)(?:\)| {2,})/gm,
+    )) {
       expect(() => readFileSync(join(root, file!)), file).not.toThrow(/ENOENT/);
     }
   });

@@ -10,7 +10,7 @@ import {
   sameShape,
   shapeText,
 } from "../../host/layout.ts";
-import type { Layout } from "../../host/layout.ts";
+import type { Layout, Shape } from "../../host/layout.ts";
 import { parameterWords } from "../../shaders/binding.ts";
 import type { Parameter } from "../../shaders/binding.ts";
 import { elementwiseShader } from "../../shaders/elementwise.ts";
@@ -182,28 +182,38 @@ function formOf({ layout }: AnyTensor, output: Layout): 0 | 1 | 2 {
       : 2;
 }
 
+/** Throws `INVALID_LAYOUT` unless a result of `shape` can be written into `target`. */
+function requireWritable(target: AnyTensor, shape: Shape, label: string): void {
+  if (target.layout.strides.some((stride, axis) => stride === 0 && target.shape[axis]! > 1)) {
+    throw new InvalidArgumentError(
+      "INVALID_LAYOUT",
+      `"${target.label}" is a broadcast view: several of its elements are one in memory; write to its owner`,
+      { label: target.label },
+    );
+  }
+  if (sameShape(broadcastShapes(shape, target.shape), target.shape)) return;
+  throw new InvalidArgumentError(
+    "INVALID_LAYOUT",
+    `"${label}" has shape ${shapeText(shape)}, which does not broadcast to "${target.label}" of shape ${shapeText(target.shape)}`,
+    { label: target.label },
+  );
+}
+
 function outputLayout(use: ElementwiseUse, label: string): Layout {
   const { inputs, target } = use;
   const first = inputs[0];
-  if (first === undefined) return use.layout ?? target!.layout;
-  let { shape } = first;
+  let shape = first?.shape ?? use.layout?.shape ?? target!.shape;
   for (let index = 1; index < inputs.length; index++) {
     const other = inputs[index]!.shape;
     if (!sameShape(shape, other)) shape = broadcastShapes(shape, other);
   }
   if (target !== undefined) {
-    if (!sameShape(broadcastShapes(shape, target.shape), target.shape)) {
-      throw new InvalidArgumentError(
-        "INVALID_LAYOUT",
-        `"${label}" has shape ${shapeText(shape)}, which does not broadcast to "${target.label}" of shape ${shapeText(target.shape)}`,
-        { label: target.label },
-      );
-    }
+    requireWritable(target, shape, label);
     return contiguousLayout(target.shape);
   }
   // The common case shares the input's own layout: nothing is allocated for it.
-  const own = first.layout;
-  return shape === first.shape && own.isContiguous && own.offset === 0
+  const own = first?.layout ?? use.layout!;
+  return shape === own.shape && own.isContiguous && own.offset === 0
     ? own
     : contiguousLayout(shape);
 }
