@@ -21,7 +21,6 @@ import type {
   MappableBuffer,
   MappableSource,
   PinnedDirection,
-  PinnedOwner,
   PinnedRequest,
 } from "./pinned-block.ts";
 import { PinnedTensor } from "./pinned-tensor.ts";
@@ -38,7 +37,7 @@ export interface PinnedHeapOptions {
   readonly budgetBytes: number;
 }
 
-export class PinnedHeap extends Region<PinnedBlock> implements PinnedOwner {
+export class PinnedHeap extends Region<PinnedBlock> {
   readonly kind = "pinned";
   readonly label = "pinned heap";
   readonly #source: MappableSource;

@@ -22,7 +22,7 @@ let checkout: string;
 beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), "moorage-setup-"));
   cpSync(join(root, "setup.mjs"), join(checkout, "setup.mjs"));
-  for (const folder of ["src", "demo", "node_modules"]) mkdirSync(join(checkout, folder));
+  for (const folder of ["src", "demo", "bench", "node_modules"]) mkdirSync(join(checkout, folder));
   symlinkSync(
     join(root, "node_modules/typescript"),
     join(checkout, "node_modules/typescript"),
@@ -41,6 +41,14 @@ beforeEach(() => {
   lock("1.0.0");
   installed("1.0.0");
   write("src/one.ts", "export const one: number = 1;\n");
+  for (const folder of ["demo", "bench"]) {
+    write(`${folder}/tsconfig.json`, {
+      extends: "../tsconfig.json",
+      compilerOptions: { rootDir: ".", outDir: ".out" },
+      include: ["*.ts"],
+    });
+    write(`${folder}/main.ts`, "export {};\n");
+  }
   write(
     "npm.cjs",
     `const fs = require("node:fs");
