@@ -3,15 +3,12 @@ import { fileURLToPath } from "node:url";
 
 import type { recordingCost } from "../../bench/record.ts";
 import type { createRuntime } from "../../src/index.ts";
+import { openEmptyPage } from "../support/demo-page.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 test("recording seen dispatches costs at most 2 µs and creates nothing", async ({ page }) => {
-  // An empty page: the demo's own job would run beside the measurement.
-  await page.route("**/empty.html", (route) =>
-    route.fulfill({ contentType: "text/html", body: "<!doctype html><title>empty</title>" }),
-  );
-  await page.goto("/empty.html");
+  await openEmptyPage(page);
   const cost = await page.evaluate(async (folder) => {
     const [moorage, bench] = await Promise.all([
       import(`/@fs${folder}src/index.ts`) as Promise<{ createRuntime: typeof createRuntime }>,

@@ -152,3 +152,11 @@ export async function loseDevices(page: Page): Promise<void> {
     for (const device of (globalThis as unknown as Counting).devices) device.destroy();
   });
 }
+
+/** Opens an empty page of the page server: for what the demo's own job would disturb. */
+export async function openEmptyPage(page: Page): Promise<void> {
+  await page.route("**/empty.html", (route) =>
+    route.fulfill({ contentType: "text/html", body: "<!doctype html><title>empty</title>" }),
+  );
+  await page.goto("/empty.html");
+}
