@@ -6,7 +6,7 @@ export type { RuntimeOptions } from "./device/runtime.ts";
 export type { Budget } from "./device/context.ts";
 export type { LiveAllocation, RuntimeStats } from "./device/report.ts";
 export { formatBytes } from "./device/report.ts";
-export type { GpuBufferStats } from "./device/gpu-memory.ts";
+export type { GpuBufferStats } from "./device/memory/gpu-memory.ts";
 
 // Scopes
 export { Scope } from "./device/scope.ts";

@@ -11,9 +11,9 @@ import { byteSize } from "../host/layout.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { foreignHandle } from "../host/region.ts";
 import { workgroupSize } from "../shaders/binding.ts";
-import type { BlockTable, DeviceAllocation } from "./block-table.ts";
-import type { CommandStream } from "./command-stream.ts";
-import type { Kernel } from "./kernel.ts";
+import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
+import type { CommandStream } from "./stream/command-stream.ts";
+import type { Kernel } from "./stream/kernel.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorHost, TensorInput } from "./tensor.ts";
 

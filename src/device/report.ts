@@ -2,7 +2,7 @@
 
 import type { RegionStats } from "../host/statistics.ts";
 import type { DeviceContext } from "./context.ts";
-import type { GpuBufferStats } from "./gpu-memory.ts";
+import type { GpuBufferStats } from "./memory/gpu-memory.ts";
 
 /** Something that is still allocated. */
 export interface LiveAllocation {

@@ -10,11 +10,11 @@ import type { Budget } from "./context.ts";
 import type { Placer } from "./executor.ts";
 import { browserAdapter, openDevice } from "./open-device.ts";
 import { Operations } from "./operations.ts";
-import { parameterRingBytes } from "./parameter-ring.ts";
 import { collectStats, formatReport, liveAllocations } from "./report.ts";
 import type { LiveAllocation, RuntimeStats } from "./report.ts";
 import { runScope } from "./scope.ts";
 import type { ScopeBody, ScopeOptions } from "./scope.ts";
+import { parameterRingBytes } from "./stream/parameter-ring.ts";
 
 export interface RuntimeOptions {
   /** Names the runtime in errors and reports. */

@@ -7,9 +7,9 @@ import { contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import type { DeviceContext } from "./context.ts";
-import type { DeviceArena } from "./device-arena.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { castOperation, copyOperation, fillOperation } from "./kernels/builtin.ts";
+import type { DeviceArena } from "./memory/device-arena.ts";
 import type { Owned, Tensor, TensorInput } from "./tensor.ts";
 import { requireCount } from "./transfers.ts";
 

@@ -11,7 +11,7 @@ import {
   transposeLayout,
 } from "../host/layout.ts";
 import type { Layout, Shape, SliceRange } from "../host/layout.ts";
-import type { DeviceAllocation } from "./block-table.ts";
+import type { DeviceAllocation } from "./memory/block-table.ts";
 
 /** The brand of tensors that live until they are disposed. */
 export interface Owned {

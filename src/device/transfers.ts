@@ -11,10 +11,10 @@ import type { MappableBuffer, MappableSource, PinnedDirection } from "../host/pi
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import { foreignHandle } from "../host/region.ts";
-import type { DeviceAllocation } from "./block-table.ts";
-import type { CommandStream } from "./command-stream.ts";
 import type { AnyTensor } from "./executor.ts";
-import type { GpuMemory } from "./gpu-memory.ts";
+import type { DeviceAllocation } from "./memory/block-table.ts";
+import type { GpuMemory } from "./memory/gpu-memory.ts";
+import type { CommandStream } from "./stream/command-stream.ts";
 
 /** Pinned memory made of GPU buffers: what `host` knows only as something that can be mapped. */
 export class GpuMappableSource implements MappableSource {

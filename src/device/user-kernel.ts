@@ -10,10 +10,10 @@ import { entryShader } from "../shaders/entry.ts";
 import type { EntrySpec } from "../shaders/entry.ts";
 import { maxGroups } from "./executor.ts";
 import type { AnyTensor, Executor, Placer } from "./executor.ts";
-import { Kernel } from "./kernel.ts";
 import { requireWords, writeParameters } from "./kernels/elementwise.ts";
 import type { ElementwiseOperation } from "./kernels/elementwise.ts";
-import { maxOperands } from "./launch.ts";
+import { Kernel } from "./stream/kernel.ts";
+import { maxOperands } from "./stream/launch.ts";
 import type { TensorInput } from "./tensor.ts";
 
 /** Names and WGSL types of the numbers that a kernel is given: one 32-bit word each. */

@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 
-import type { DeviceAllocation } from "../../src/device/block-table.ts";
 import type { DeviceContext } from "../../src/device/context.ts";
+import type { DeviceAllocation } from "../../src/device/memory/block-table.ts";
 import type { Tensor } from "../../src/index.ts";
 import { openRuntime, useRuntime } from "../harness.ts";
 import { caught, codeOf, codeOfRejection, rejected } from "../support/caught.ts";

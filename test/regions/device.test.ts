@@ -1,5 +1,5 @@
-import type { DeviceAllocation } from "../../src/device/block-table.ts";
 import type { DeviceContext } from "../../src/device/context.ts";
+import type { DeviceAllocation } from "../../src/device/memory/block-table.ts";
 import type { MemoryRegion, Runtime } from "../../src/index.ts";
 import { contiguousLayout, Tensor } from "../../src/index.ts";
 import { openRuntime } from "../harness.ts";

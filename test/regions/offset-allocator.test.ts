@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { afterEach, expect, test, vi } from "vitest";
 
-import { OffsetAllocator } from "../../src/device/offset-allocator.ts";
+import { OffsetAllocator } from "../../src/device/memory/offset-allocator.ts";
 
 afterEach(() => {
   vi.unstubAllGlobals();

@@ -17,7 +17,7 @@ import { elementwiseShader } from "../../shaders/elementwise.ts";
 import type { ElementwiseSpec, InputForm } from "../../shaders/elementwise.ts";
 import { linearGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
-import { Kernel } from "../kernel.ts";
+import { Kernel } from "../stream/kernel.ts";
 import { coalesce } from "./coalesce.ts";
 
 /** An operation on elements, whatever their dtypes and layouts. */

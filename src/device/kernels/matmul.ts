@@ -11,7 +11,7 @@ import type { Shape } from "../../host/layout.ts";
 import { matmulShader, matmulTile } from "../../shaders/matmul.ts";
 import { maxGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
-import { Kernel } from "../kernel.ts";
+import { Kernel } from "../stream/kernel.ts";
 import { coalesce } from "./coalesce.ts";
 
 export class MatmulKernels {

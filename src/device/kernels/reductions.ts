@@ -12,7 +12,7 @@ import type { Reduction } from "../../shaders/reduce.ts";
 import { softmaxShader } from "../../shaders/softmax.ts";
 import { linearGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
-import { Kernel } from "../kernel.ts";
+import { Kernel } from "../stream/kernel.ts";
 
 /** Elements that one invocation folds before a row is split among several. */
 const chunkElements = 1024;

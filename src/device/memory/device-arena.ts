@@ -4,12 +4,12 @@
  * go back in bulk when the arena ends, and a disposed block's memory earlier where it can.
  */
 
-import { alignUp } from "../host/alignment.ts";
-import { LifetimeError } from "../host/errors.ts";
-import { checkRequest } from "../host/region.ts";
-import type { AllocationRequest } from "../host/region.ts";
-import { RegionLedger } from "../host/statistics.ts";
-import type { RegionStats } from "../host/statistics.ts";
+import { alignUp } from "../../host/alignment.ts";
+import { LifetimeError } from "../../host/errors.ts";
+import { checkRequest } from "../../host/region.ts";
+import type { AllocationRequest } from "../../host/region.ts";
+import { RegionLedger } from "../../host/statistics.ts";
+import type { RegionStats } from "../../host/statistics.ts";
 import { lostNode } from "./block-table.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import type { DevicePage, DevicePagePool } from "./device-pages.ts";

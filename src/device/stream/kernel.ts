@@ -1,7 +1,7 @@
 /** Kernels: what can be dispatched, and the pipelines compiled for each way of binding its operands. */
 
-import { plainPlan } from "../shaders/binding.ts";
-import type { BindingPlan } from "../shaders/binding.ts";
+import { plainPlan } from "../../shaders/binding.ts";
+import type { BindingPlan } from "../../shaders/binding.ts";
 
 /** How the bindings of a dispatch are made: the key of a variant. */
 export interface BindingShape extends BindingPlan {

@@ -3,7 +3,7 @@
  * together, and labels them; nothing else in Moorage calls `createBuffer`.
  */
 
-import { DeviceError, OutOfMemoryError } from "../host/errors.ts";
+import { DeviceError, OutOfMemoryError } from "../../host/errors.ts";
 
 /** What the GPU buffers of a runtime come to. */
 export interface GpuBufferStats {

@@ -11,8 +11,8 @@
  * everywhere.
  */
 
-import { parameterWords } from "../shaders/binding.ts";
-import type { GpuMemory, ManagedBuffer } from "./gpu-memory.ts";
+import { parameterWords } from "../../shaders/binding.ts";
+import type { GpuMemory, ManagedBuffer } from "../memory/gpu-memory.ts";
 
 /** Dispatches of a batch: the ring is submitted when it is full. */
 const ringSlots = 512;

@@ -5,7 +5,7 @@
  *                     └──────── out of memory ───────────▶ (failed)
  */
 
-import type { MoorageError } from "../host/errors.ts";
+import type { MoorageError } from "../../host/errors.ts";
 import type { ManagedBuffer } from "./gpu-memory.ts";
 import { OffsetAllocator } from "./offset-allocator.ts";
 

@@ -9,10 +9,12 @@
  * the open batch touches: each slab knows the last batch that used each of its pieces.
  */
 
-import { DeviceError, KernelError, MoorageError } from "../host/errors.ts";
-import { parameterWords } from "../shaders/binding.ts";
+import { DeviceError, KernelError, MoorageError } from "../../host/errors.ts";
+import { parameterWords } from "../../shaders/binding.ts";
+import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
+import type { SlabPool } from "../memory/slab-pool.ts";
+import type { Slab } from "../memory/slab.ts";
 import type { BindGroups } from "./bind-groups.ts";
-import type { BlockKey, BlockTable, DeviceAllocation } from "./block-table.ts";
 import { HeldWork } from "./held-work.ts";
 import type { Variant } from "./kernel.ts";
 import type { Dispatch, Placement } from "./launch.ts";
@@ -20,8 +22,6 @@ import { Launcher } from "./launch.ts";
 import type { ParameterRing } from "./parameter-ring.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Recorder } from "./recorder.ts";
-import type { SlabPool } from "./slab-pool.ts";
-import type { Slab } from "./slab.ts";
 
 export interface StreamParts {
   readonly device: GPUDevice;

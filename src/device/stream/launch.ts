@@ -8,12 +8,12 @@
  *   share a binding.
  */
 
+import type { BlockTable, DeviceAllocation } from "../memory/block-table.ts";
+import type { SlabPool } from "../memory/slab-pool.ts";
+import type { Slab } from "../memory/slab.ts";
 import type { BindGroups } from "./bind-groups.ts";
-import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import type { BindingShape, Kernel, Variant } from "./kernel.ts";
 import type { Pipelines } from "./pipelines.ts";
-import type { SlabPool } from "./slab-pool.ts";
-import type { Slab } from "./slab.ts";
 
 /** The most operands a kernel can have: WebGPU's smallest limit for storage buffers. */
 export const maxOperands = 8;

@@ -4,10 +4,10 @@
  * restore, capture) without the tensors noticing. Rows are columns of typed arrays.
  */
 
-import { InvalidArgumentError } from "../host/errors.ts";
-import type { MoorageError } from "../host/errors.ts";
-import { doubleFree, foreignHandle, requireAlive } from "../host/region.ts";
-import type { Allocation } from "../host/region.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
+import type { MoorageError } from "../../host/errors.ts";
+import { doubleFree, foreignHandle, requireAlive } from "../../host/region.ts";
+import type { Allocation } from "../../host/region.ts";
 
 /** A key unlike that of every block, ever: the row and its generation in one number below 2^53. */
 export type BlockKey = number;

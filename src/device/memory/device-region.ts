@@ -1,7 +1,7 @@
 /** The part of the contract that regions of device memory share: what `realloc` is made of. */
 
-import { Region } from "../host/region.ts";
-import type { AllocationRequest } from "../host/region.ts";
+import { Region } from "../../host/region.ts";
+import type { AllocationRequest } from "../../host/region.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 
 /** Copies bytes from one block to another, in the order of the command stream. */

@@ -1,6 +1,6 @@
 /** Page ranges of slabs, leased to device arenas. An arena owns its ranges alone. */
 
-import { RegionLedger } from "../host/statistics.ts";
+import { RegionLedger } from "../../host/statistics.ts";
 import type { DeviceHeap } from "./device-heap.ts";
 import type { Place, SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";

@@ -1,9 +1,9 @@
 /** `DeviceHeap`: long-lived tensors, allocated and freed one by one out of slabs. O(1) in their number. */
 
-import { checkRequest } from "../host/region.ts";
-import type { AllocationRequest } from "../host/region.ts";
-import { RegionLedger } from "../host/statistics.ts";
-import type { RegionStats } from "../host/statistics.ts";
+import { checkRequest } from "../../host/region.ts";
+import type { AllocationRequest } from "../../host/region.ts";
+import { RegionLedger } from "../../host/statistics.ts";
+import type { RegionStats } from "../../host/statistics.ts";
 import { lostNode } from "./block-table.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import { DeviceRegion } from "./device-region.ts";

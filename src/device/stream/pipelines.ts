@@ -1,9 +1,9 @@
 /** Compiles the variants of kernels, and shares the layouts of those that bind alike. */
 
-import { KernelError } from "../host/errors.ts";
-import type { KernelMessage } from "../host/errors.ts";
-import { bodyMarker } from "../shaders/elementwise.ts";
-import { entryMarker } from "../shaders/entry.ts";
+import { KernelError } from "../../host/errors.ts";
+import type { KernelMessage } from "../../host/errors.ts";
+import { bodyMarker } from "../../shaders/elementwise.ts";
+import { entryMarker } from "../../shaders/entry.ts";
 import type { BindingLayout, BindingShape, Kernel, Variant } from "./kernel.ts";
 
 export class Pipelines {

@@ -6,13 +6,13 @@
  * not cost a new slab beyond the first three; else the dispatch binds exact ranges.
  */
 
-import { alignUp } from "../host/alignment.ts";
+import { alignUp } from "../../host/alignment.ts";
 import {
   DeviceError,
   InvalidArgumentError,
   MoorageError,
   OutOfMemoryError,
-} from "../host/errors.ts";
+} from "../../host/errors.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 import { Slab } from "./slab.ts";
 
