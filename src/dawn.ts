@@ -85,6 +85,12 @@ async function openNow(options: OpenAdapterOptions): Promise<OpenedAdapter> {
 
 /** What `adapter` means, with `MOORAGE_ADAPTER` taken into account. */
 export function resolveChoice(asked: AdapterChoice | undefined): AdapterChoice {
+  if (asked !== undefined && !choices.includes(asked)) {
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `adapter is "${asked}"; it can be ${choices.join(", ")}.`,
+    );
+  }
   if (asked !== undefined && asked !== "auto") return asked;
   const value = process.env["MOORAGE_ADAPTER"];
   if (value === undefined || value === "") return "auto";

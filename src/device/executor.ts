@@ -9,7 +9,6 @@ import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
 import type { Layout } from "../host/layout.ts";
 import { byteSize } from "../host/layout.ts";
 import type { AllocationRequest } from "../host/region.ts";
-import { foreignHandle } from "../host/region.ts";
 import { workgroupSize } from "../shaders/binding.ts";
 import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
@@ -117,10 +116,19 @@ export class Executor {
         `an operation was given ${describe(input)} instead of a tensor; make one with tensor(), upload() or zeros()`,
       );
     }
-    if (input.host !== this.host) throw foreignHandle(input.label, this.host.label);
+    if (input.host !== this.host) throw foreignTensor(input, this.host);
     // The lifetime is checked by its brand at compile time, and by its block at run time.
     return input;
   }
+}
+
+function foreignTensor(input: AnyTensor, host: TensorHost): LifetimeError {
+  return new LifetimeError(
+    "FOREIGN_HANDLE",
+    `"${input.label}" belongs to runtime "${input.host.label}", and was used with runtime "${host.label}"; ` +
+      "read it with data() there, and make it here with tensor()",
+    { label: input.label },
+  );
 }
 
 function describe(value: unknown): string {

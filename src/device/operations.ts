@@ -59,6 +59,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     options: LabelOptions = {},
   ): Tensor<D, S> {
     const input = this.context.executor.own(x);
+    requireKnown(name, unaryOperations, input.label);
     if (!unaryAccepts(name, input.dtype)) throw wrongDtype(name, input);
     const use = { inputs: [input], output: input.dtype, label: options.label };
     return this.give(this.context.elementwise.run(unaryOperations[name], use, this.placer()));
@@ -68,11 +69,12 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
   binary<D extends DType>(
     name: BinaryName,
     a: TensorInput<D>,
-    b: TensorInput<D> | number,
+    b: TensorInput<NoInfer<D>> | number,
     options: LabelOptions = {},
   ): Tensor<D, S> {
     const { executor, elementwise } = this.context;
     const first = executor.own(a);
+    requireKnown(name, binaryOperations, first.label);
     if (name === "power" && dtypeInfo(first.dtype).scalar !== "f32") throw wrongDtype(name, first);
     const { label } = options;
     if (typeof b === "number") {
@@ -92,7 +94,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
 
   add<D extends DType>(
     a: TensorInput<D>,
-    b: TensorInput<D> | number,
+    b: TensorInput<NoInfer<D>> | number,
     options?: LabelOptions,
   ): Tensor<D, S> {
     return this.binary("add", a, b, options);
@@ -100,7 +102,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
 
   subtract<D extends DType>(
     a: TensorInput<D>,
-    b: TensorInput<D> | number,
+    b: TensorInput<NoInfer<D>> | number,
     options?: LabelOptions,
   ): Tensor<D, S> {
     return this.binary("subtract", a, b, options);
@@ -108,7 +110,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
 
   multiply<D extends DType>(
     a: TensorInput<D>,
-    b: TensorInput<D> | number,
+    b: TensorInput<NoInfer<D>> | number,
     options?: LabelOptions,
   ): Tensor<D, S> {
     return this.binary("multiply", a, b, options);
@@ -116,7 +118,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
 
   divide<D extends DType>(
     a: TensorInput<D>,
-    b: TensorInput<D> | number,
+    b: TensorInput<NoInfer<D>> | number,
     options?: LabelOptions,
   ): Tensor<D, S> {
     return this.binary("divide", a, b, options);
@@ -150,7 +152,10 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     options: ReduceOptions,
   ): Tensor<D, S> {
     const input = this.context.executor.own(x);
-    const axis = options.axis === undefined ? null : normaliseAxis(options.axis, input.shape);
+    const axis =
+      options.axis === undefined
+        ? null
+        : normaliseAxis(options.axis, input.shape, `${reduction} of "${input.label}"`);
     const label = options.label ?? reduction;
     const kept = input.shape.map((extent, index) => (axis === null || index === axis ? 1 : extent));
     const shape =
@@ -187,7 +192,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
 
   /** `exp(x - max) / sum(exp(x - max))` along an axis. Float dtypes. */
   softmax<D extends DType>(x: TensorInput<D>, options: AxisOptions): Tensor<D, S> {
-    const axis = normaliseAxis(options.axis, x.shape);
+    const axis = normaliseAxis(options.axis, x.shape, `softmax of "${x.label}"`);
     const label = options.label ?? "softmax";
     return this.#floating("softmax", x, label, (input, target, scratch) => {
       const rows = rowsOf(input.layout, axis);
@@ -235,7 +240,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     weights: TensorInput<D>,
     options: AxisOptions,
   ): Tensor<D, S> {
-    const axis = normaliseAxis(options.axis, x.shape);
+    const axis = normaliseAxis(options.axis, x.shape, `convolve of "${x.label}"`);
     const label = options.label ?? "convolve";
     const kernel = this.context.executor.own(weights);
     if (kernel.layout.rank !== 1 || kernel.size % 2 === 0) {
@@ -270,7 +275,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
   /** `[…, m, k] × […, k, n] → […, m, n]`; leading axes broadcast, any strides. Float dtypes. */
   matmul<D extends DType>(
     a: TensorInput<D>,
-    b: TensorInput<D>,
+    b: TensorInput<NoInfer<D>>,
     options: LabelOptions = {},
   ): Tensor<D, S> {
     const label = options.label ?? "matmul";
@@ -364,6 +369,15 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
       scratch,
     );
   }
+}
+
+function requireKnown(name: string, operations: object, label: string): void {
+  if (Object.hasOwn(operations, name)) return;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `"${name}" (of "${label}") is no built-in operation; use one of ${Object.keys(operations).join(", ")}, or defineElementwise()`,
+    { label },
+  );
 }
 
 function wrongDtype(operation: string, input: AnyTensor): InvalidArgumentError {

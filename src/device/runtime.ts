@@ -52,10 +52,18 @@ export function openRuntimes(): readonly Runtime[] {
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const label = options.label ?? "moorage";
   if (options.device !== undefined) return new Runtime(options.device, label, options);
+  // Before a device is opened: an adapter gives only one.
+  checkedBudget(options);
   const { adapter, powerPreference } = options;
   const chosen =
     adapter ?? (await browserAdapter(powerPreference === undefined ? {} : { powerPreference }));
-  return new Runtime(await openDevice(chosen, label), label, options);
+  const device = await openDevice(chosen, label);
+  try {
+    return new Runtime(device, label, options);
+  } catch (error) {
+    device.destroy();
+    throw error;
+  }
 }
 
 export class Runtime extends Operations implements AsyncDisposable {
@@ -72,12 +80,12 @@ export class Runtime extends Operations implements AsyncDisposable {
 
   /** @internal */
   constructor(device: GPUDevice, label: string, options: RuntimeOptions) {
-    const onError = options.onError ?? logError;
+    const onError = guarded(options.onError ?? logError);
     super(
       new DeviceContext({
         device,
         label,
-        budget: fullBudget(options.budget ?? {}),
+        budget: checkedBudget(options),
         slabBytes: options.slabBytes,
         onError,
       }),
@@ -198,6 +206,8 @@ export class Runtime extends Operations implements AsyncDisposable {
 
   async #close(): Promise<void> {
     open.delete(this);
+    const reason = disposedError(this.label);
+    this.context.stream.close(reason);
     try {
       await this.context.stream.whenSubmitted(true);
       await this.device.queue.onSubmittedWorkDone();
@@ -207,7 +217,7 @@ export class Runtime extends Operations implements AsyncDisposable {
       // A lost device has nothing to wait for; what it held goes below.
     }
     const leaks = this.live();
-    this.context.close(disposedError(this.label));
+    this.context.close(reason);
     this.device.removeEventListener("uncapturederror", this.#onUncaptured);
     if (this.#ownsDevice) this.device.destroy();
     if (leaks.length > 0) (this.#options.onLeak ?? warnOfLeaks)(leaks);
@@ -226,6 +236,19 @@ export class Runtime extends Operations implements AsyncDisposable {
   }
 }
 
+/** A callback whose own failure ends no operation of the runtime: it is thrown in a task apart. */
+function guarded(callback: (error: MoorageError) => void): (error: MoorageError) => void {
+  return (error) => {
+    try {
+      callback(error);
+    } catch (failure) {
+      queueMicrotask(() => {
+        throw failure;
+      });
+    }
+  };
+}
+
 function disposedError(label: string): DeviceError {
   return new DeviceError(
     "RUNTIME_DISPOSED",
@@ -234,8 +257,22 @@ function disposedError(label: string): DeviceError {
   );
 }
 
-function fullBudget(budget: Partial<Budget>): Budget {
+/** The budget with its defaults; throws `INVALID_ARGUMENT` for options that cannot be right. */
+function checkedBudget({ budget = {}, slabBytes = 1 }: RuntimeOptions): Budget {
+  if (!(Number.isSafeInteger(slabBytes) && slabBytes > 0)) {
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `slabBytes is ${slabBytes}; a slab has a positive integer of bytes`,
+    );
+  }
+  const names = ["deviceBytes", "pinnedBytes", "hotBytes", "totalBytes"];
   for (const [name, bytes] of Object.entries(budget)) {
+    if (!names.includes(name)) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `budget has no ${name}; it has ${names.join(", ")}`,
+      );
+    }
     if (bytes === undefined || (Number.isFinite(bytes) && bytes > 0)) continue;
     throw new InvalidArgumentError(
       "INVALID_ARGUMENT",

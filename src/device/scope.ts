@@ -101,6 +101,7 @@ export class Scope<S> extends Operations<S> {
         { label: this.label },
       );
     }
+    if (byteLength > this.context.pool.availableBytes) this.context.memory.reclaim();
     const { availableBytes } = this.context.pool;
     if (byteLength <= availableBytes) return;
     throw new OutOfMemoryError(

@@ -147,7 +147,7 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
     if (this.#owner !== null && this.#ownerDisposed) {
       return new LifetimeError(
         "USE_AFTER_DISPOSE",
-        `"${label}" is a view of "${this.#owner.label}", which was disposed; a view borrows: keep its owner, or copy() the view`,
+        `"${label}" is a view, and its owner "${this.#owner.label}" was disposed; a view borrows: keep its owner, or copy() the view`,
         { label },
       );
     }
@@ -235,6 +235,12 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** What `JSON.stringify` shows: the description, not the elements. */
+  toJSON(): { dtype: D; shape: Shape; label: string; region: string; state: TensorState } {
+    const { dtype, shape, label, region, state } = this;
+    return { dtype, shape, label, region, state };
   }
 
   toString(): string {

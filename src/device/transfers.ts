@@ -13,6 +13,7 @@ import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import { foreignHandle } from "../host/region.ts";
 import type { AnyTensor } from "./executor.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
+import { bufferUsage } from "./memory/gpu-constants.ts";
 import type { GpuMemory } from "./memory/gpu-memory.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 
@@ -32,8 +33,8 @@ export class GpuMappableSource implements MappableSource {
     const managed = this.#memory.create({
       size: byteLength,
       usage: isUpload
-        ? GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC
-        : GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        ? bufferUsage.mapWrite | bufferUsage.copySource
+        : bufferUsage.mapRead | bufferUsage.copyTarget,
       mappedAtCreation: isUpload,
       label,
     });
@@ -97,6 +98,13 @@ export class Transfers {
   requireOwn(source: PinnedTensor): void {
     if (source.block.heap !== this.#pinned)
       throw foreignHandle(source.label, "this runtime's pinned heap");
+    if (source.block.direction !== "upload") {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `"${source.label}" is pinned for readback, and the GPU cannot copy from it; make it with direction "upload"`,
+        { label: source.label },
+      );
+    }
     source.block.memory();
   }
 

@@ -288,10 +288,10 @@ function groupsOf(
   return workgroup.map((size, axis) => {
     const wanted = invocations[axis] ?? 1;
     const groups = Math.ceil(wanted / size);
-    if (Number.isInteger(wanted) && wanted >= 0 && groups <= maxGroups) return groups;
+    if (Number.isInteger(wanted) && wanted >= 1 && groups <= maxGroups) return groups;
     throw new InvalidArgumentError(
       groups > maxGroups ? "LIMIT_EXCEEDED" : "INVALID_ARGUMENT",
-      `kernel "${label}" was run with invocations ${invocations.join(" × ")}; along each axis it takes a whole number, ` +
+      `kernel "${label}" was run with invocations ${invocations.join(" × ")}; along each axis it takes a whole number from 1 on, ` +
         `and a dispatch has at most ${maxGroups} workgroups`,
       { label },
     );
@@ -308,8 +308,15 @@ export function parameterValues(
   values: { readonly [name: string]: number } | undefined,
 ): number[] {
   return Object.keys(parameters).map((name) => {
-    const value = values?.[name];
+    const value: unknown = values?.[name];
     if (typeof value === "number") return value;
+    if (value !== undefined) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `parameter ${name} of kernel "${label}" is a ${typeof value}; give a number`,
+        { label },
+      );
+    }
     throw new InvalidArgumentError(
       "INVALID_ARGUMENT",
       `kernel "${label}" was run without its parameter ${name}`,
@@ -328,10 +335,13 @@ const reserved = new Set(
   ).split(" "),
 );
 
+/** Parameters and functions that the generated text makes of a tensor's name. */
+const generated = /_(?:offset|stride\d+|dim\d+|step\d+|extent\d+|get|set)$/;
+
 function checkNames(label: string, names: readonly string[]): void {
   for (const name of names) {
-    if (/^[a-zA-Z][a-zA-Z0-9_]*$/.test(name) && !name.includes("__") && !reserved.has(name))
-      continue;
+    const isIdentifier = /^[a-zA-Z][a-zA-Z0-9_]*$/.test(name) && !name.includes("__");
+    if (isIdentifier && !reserved.has(name) && !generated.test(name)) continue;
     throw new InvalidArgumentError(
       "INVALID_ARGUMENT",
       `kernel "${label}" has a tensor or parameter named "${name}"; use a WGSL identifier that is no keyword, and not ${[...reserved].slice(0, 13).join(", ")}`,

@@ -225,7 +225,7 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout {
   if (plain.count !== layout.count || !layout.isContiguous) {
     const why =
       plain.count === layout.count
-        ? "its elements are strided: call contiguous() first"
+        ? "its elements are strided: copy() the view first"
         : `it has ${layout.count} elements, not ${plain.count}`;
     throw new InvalidArgumentError(
       "INVALID_LAYOUT",
@@ -235,13 +235,17 @@ export function reshapeLayout(layout: Layout, shape: Shape): Layout {
   return new Layout(plain.shape, plain.strides, layout.offset);
 }
 
-/** `axis` counted from the front; throws `INVALID_LAYOUT` where the shape has no such axis. */
-export function normaliseAxis(axis: number, shape: Shape): number {
+/**
+ * `axis` counted from the front; throws `INVALID_LAYOUT` where the shape has no such axis. `what`
+ * names the operation and its tensor in the message.
+ */
+export function normaliseAxis(axis: number, shape: Shape, what = "operation"): number {
   const index = axis < 0 ? axis + shape.length : axis;
   if (inRange(index, shape.length)) return index;
+  const range = shape.length === 0 ? "it has none" : `use ${-shape.length}…${shape.length - 1}`;
   throw new InvalidArgumentError(
     "INVALID_LAYOUT",
-    `axis ${axis} does not exist in shape ${shapeText(shape)}; use ${-shape.length}…${shape.length - 1}`,
+    `${what}: axis ${axis} does not exist in shape ${shapeText(shape)}; ${range}`,
   );
 }
 

@@ -127,6 +127,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
       const result = this.tryAlloc(request);
       if (result.ok) return result.value;
       if (result.error.code !== "OUT_OF_MEMORY" || this.#deferred.size === 0) throw result.error;
+      // What is deferred may still have to be submitted, and nobody else may ask for it.
+      await this.#source.whenSubmitted(true);
       await Promise.race(this.#deferred);
     }
   }

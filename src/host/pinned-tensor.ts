@@ -78,7 +78,10 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
     return new PinnedTensor(this.#block, this.layout, this.dtype, this.label);
   }
 
-  /** Ends this owner; the memory goes back to the pool with the last one, once the GPU is done. */
+  /**
+   * Ends this owner; the memory goes back to the pool with the last one, once the GPU is done. Without
+   * an upload before it is still mapped then: drop arrays over it, the next tensor may write there.
+   */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;

@@ -78,9 +78,17 @@ ${linearMain} {
 }
 
 /** Starts with the first element: WGSL has no literal for infinity to start from. */
+/** How a reduction joins two values. */
+const joins: {
+  readonly [R in Exclude<Reduction, "argmax">]: (a: string, b: string) => string;
+} = {
+  sum: (a, b) => `${a} + ${b}`,
+  min: (a, b) => `min(${a}, ${b})`,
+  max: (a, b) => `max(${a}, ${b})`,
+};
+
 function foldLoop(reduction: "sum" | "min" | "max", isRow4: boolean): string {
-  const join = (a: string, b: string): string =>
-    reduction === "sum" ? `${a} + ${b}` : `${reduction}(${a}, ${b})`;
+  const join = joins[reduction];
   if (!isRow4) {
     return `let base = P.x_offset + row * P.length * P.inner + i;
   var result = load_x(base + first * P.inner);

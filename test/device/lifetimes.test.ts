@@ -74,7 +74,7 @@ describe("owners and views", () => {
     for (const borrowed of [view, part]) {
       const error = caught(() => rt().add(borrowed, 1));
       expect(error.code).toBe("USE_AFTER_DISPOSE");
-      expect(error.message).toMatch(/view of "owner"/);
+      expect(error.message).toMatch(/its owner "owner" was disposed/);
     }
     await expectDead(part, "USE_AFTER_DISPOSE", "owner");
   });

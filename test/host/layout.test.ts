@@ -161,7 +161,7 @@ describe("against a model of indices", () => {
           refused++;
           const error = caught(() => reshapeLayout(layout, shape));
           expect(error.code).toBe("INVALID_LAYOUT");
-          expect(error.message).toContain("contiguous()");
+          expect(error.message).toContain("copy()");
         }
       }),
       { numRuns: 1000 },

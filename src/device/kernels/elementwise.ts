@@ -69,7 +69,7 @@ export class ElementwiseKernels {
       isStrided ||= form === 2;
       key = key * 16 + dtypeInfo(input.dtype).id * 3 + form;
     }
-    // Parameters end at 30 axes: room for twice that.
+    // The words of parameters end at 30 axes, which is checked before the rank becomes part of it.
     key = key * 64;
     if (!isStrided) {
       const kernel = this.#kernel(operation, key, use, 0, isOutputStrided);
@@ -78,6 +78,10 @@ export class ElementwiseKernels {
     const views = inputs.map((input) => broadcastLayout(input.layout, layout.shape).strides);
     if (isOutputStrided) views.push(target.layout.strides);
     const { shape, strides } = coalesce(layout.shape, views);
+    requireWords(
+      inputs.length + 2 + shape.length * (1 + strides.length) + operation.parameters.length,
+      operation.label,
+    );
     const kernel = this.#kernel(
       operation,
       key + shape.length * 2 + (isOutputStrided ? 1 : 0),
@@ -199,13 +203,28 @@ function requireWritable(target: AnyTensor, shape: Shape, label: string): void {
   );
 }
 
+/** {@link broadcastShapes}, whose error names the operation and its inputs. */
+function broadcastNamed(a: Shape, b: Shape, use: ElementwiseUse, label: string): Shape {
+  try {
+    return broadcastShapes(a, b);
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    const names = use.inputs.map((input) => `"${input.label}" ${shapeText(input.shape)}`);
+    throw new InvalidArgumentError(
+      error.code,
+      `${label} of ${names.join(" and ")}: ${error.message}; reshape() or slice() one of them`,
+      { label: use.inputs.at(-1)!.label },
+    );
+  }
+}
+
 function outputLayout(use: ElementwiseUse, label: string): Layout {
   const { inputs, target } = use;
   const first = inputs[0];
   let shape = first?.shape ?? use.layout?.shape ?? target!.shape;
   for (let index = 1; index < inputs.length; index++) {
     const other = inputs[index]!.shape;
-    if (!sameShape(shape, other)) shape = broadcastShapes(shape, other);
+    if (!sameShape(shape, other)) shape = broadcastNamed(shape, other, use, label);
   }
   if (target !== undefined) {
     requireWritable(target, shape, label);

@@ -113,10 +113,12 @@ export class BlockTable {
   /** Ends a row's block; its handles are dead from now on. O(1). */
   remove(handle: DeviceAllocation): void {
     const { row } = handle;
-    if (this.failures.size > 0) this.#report(this.failures.get(handle.key));
+    const failure = this.failures.size > 0 ? this.failures.get(handle.key) : undefined;
     this.generation[row]!++;
     this.#handles[row] = null;
     this.#unused.push(row);
+    // Last, because it calls a user's function.
+    this.#report(failure);
   }
 
   /** Throws `FOREIGN_HANDLE` or `DOUBLE_FREE` unless `region` may free the handle now. */

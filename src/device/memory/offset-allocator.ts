@@ -86,6 +86,8 @@ export class OffsetAllocator {
    * search also walks the whole of the exact bin, and finds a block wherever there is one.
    */
   allocate(units: number, isThorough = false): number {
+    // Also keeps sizes in range: bins are computed with 32 bits.
+    if (units > this.#freeUnits) return none;
     const node = this.#find(units, isThorough);
     if (node === none) return none;
     this.#remove(node);

@@ -13,6 +13,7 @@ import {
   MoorageError,
   OutOfMemoryError,
 } from "../../host/errors.ts";
+import { bufferUsage } from "./gpu-constants.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 import { Slab } from "./slab.ts";
 
@@ -110,6 +111,7 @@ export class SlabPool {
    */
   place(byteLength: number, avoid: number, label: string): Place {
     const units = Math.ceil(byteLength / this.granuleBytes);
+    this.#requireBindable(byteLength, label);
     return (
       this.placeApart(byteLength, avoid, label) ??
       this.#fit(units, avoid, true) ??
@@ -122,10 +124,21 @@ export class SlabPool {
    * than colour is worth. O(slabs).
    */
   placeApart(byteLength: number, avoid: number, label: string): Place | null {
+    this.#requireBindable(byteLength, label);
     const place = this.#fit(Math.ceil(byteLength / this.granuleBytes), avoid, false);
     if (place !== null) return place;
     if (this.#slabs.length >= colourCount || this.#growableBytes < byteLength) return null;
     return this.#placeInNewSlab(byteLength, label);
+  }
+
+  #requireBindable(byteLength: number, label: string): void {
+    if (byteLength > this.maxSlabBytes) {
+      throw new InvalidArgumentError(
+        "LIMIT_EXCEEDED",
+        `"${label}" needs ${byteLength} bytes in one binding, and this device binds at most ${this.maxSlabBytes}; split the tensor`,
+        { label },
+      );
+    }
   }
 
   #placeInNewSlab(byteLength: number, label: string): Place {
@@ -155,6 +168,7 @@ export class SlabPool {
   /** Makes sure that `byteLength` bytes more can be placed at once. Settles when that is certain. */
   async reserve(byteLength: number): Promise<void> {
     const units = Math.ceil(byteLength / this.granuleBytes);
+    this.#requireBindable(byteLength, `reserve(${byteLength})`);
     for (;;) {
       const found = this.#slabs.find(
         (slab) => slab !== null && slab.allocator.largestFree >= units,
@@ -169,13 +183,6 @@ export class SlabPool {
   readonly #settled = new WeakMap<Slab, Promise<void>>();
 
   #create(byteLength: number, label: string, preferredBytes?: number): Slab {
-    if (byteLength > this.maxSlabBytes) {
-      throw new InvalidArgumentError(
-        "LIMIT_EXCEEDED",
-        `"${label}" needs ${byteLength} bytes in one binding, and this device binds at most ${this.maxSlabBytes}; split the tensor`,
-        { label },
-      );
-    }
     const needed = alignUp(byteLength, this.granuleBytes);
     if (needed > this.#growableBytes) this.#memory.reclaim();
     if (needed > this.#growableBytes) throw this.#refused(needed, label);
@@ -203,7 +210,7 @@ export class SlabPool {
     try {
       const managed = this.#memory.create({
         size,
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        usage: bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget,
         label: `moorage slab ${serial}`,
       });
       slab = new Slab(managed, index, serial, this.granuleBytes);
@@ -224,7 +231,7 @@ export class SlabPool {
   #settle(slab: Slab | undefined, error: unknown, label: string): void {
     if (slab === undefined || error === null) return;
     slab.failure =
-      error instanceof GPUOutOfMemoryError
+      (error as object).constructor.name === "GPUOutOfMemoryError"
         ? new OutOfMemoryError(
             `"${label}" needed a new slab of ${slab.byteLength} bytes, and the device has no memory for it; ` +
               "dispose tensors, or lower budget.deviceBytes to what the machine has",

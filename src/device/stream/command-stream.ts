@@ -11,6 +11,7 @@
 
 import { DeviceError, KernelError, MoorageError } from "../../host/errors.ts";
 import { parameterWords } from "../../shaders/binding.ts";
+import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
 import type { Slab } from "../memory/slab.ts";
@@ -50,6 +51,7 @@ export class CommandStream {
   #waiters: (() => void)[] = [];
   #isScheduled = false;
   #lost: MoorageError | null = null;
+  #closed: MoorageError | null = null;
 
   constructor(parts: StreamParts) {
     this.#parts = parts;
@@ -92,9 +94,15 @@ export class CommandStream {
     this.#wake();
   }
 
-  /** Throws the reason why there is no device any more. */
+  /** Refuses new work with this error; what is recorded is still done. */
+  close(error: MoorageError): void {
+    this.#closed ??= error;
+  }
+
+  /** Throws the reason why no work is taken any more. */
   requireDevice(): void {
     if (this.#lost !== null) throw this.#lost;
+    if (this.#closed !== null) throw this.#closed;
   }
 
   /** Why a block holds no value, if the work that should have written it failed. */
@@ -217,11 +225,17 @@ export class CommandStream {
     isRead: boolean,
     encode: (encoder: GPUCommandEncoder, slab: Slab, offset: number) => void,
   ): CopyTicket {
+    const { key } = block;
+    const ticket: CopyTicket = { failure: null };
+    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
+    if (this.#table.node[block.row] === lostNode) {
+      ticket.failure = this.#table.failures.get(key) ?? null;
+      if (ticket.failure !== null) this.#table.observe(ticket.failure);
+      return ticket;
+    }
     const slab = this.#parts.pool.slab(this.#table.slab[block.row]!);
     const offset = this.#table.offset[block.row]!;
     const extent = this.#table.extent[block.row]!;
-    const { key } = block;
-    const ticket: CopyTicket = { failure: null };
     this.#whenFree(() => {
       ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab.failure;
       if (ticket.failure !== null) {
@@ -245,14 +259,17 @@ export class CommandStream {
    */
   write(target: DeviceAllocation, data: Uint8Array): void {
     this.requireDevice();
+    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
+    if (this.#table.node[target.row] === lostNode) return;
     const slab = this.#parts.pool.slab(this.#table.slab[target.row]!);
     const offset = this.#table.offset[target.row]!;
     const { key } = target;
     // Held work runs later: by then the caller may have changed its array.
     const bytes = this.#held.isHolding ? data.slice() : data;
     this.#whenFree(() => {
-      // A slab that was refused may have a successor with its index: the block itself must be asked.
-      if (this.#lost !== null || this.#table.failures.has(key) || slab.failure !== null) return;
+      if (this.#lost !== null || slab.failure !== null) return;
+      // The block is written whole: what failed before does not matter any more.
+      this.#table.failures.delete(key);
       if (slab.isUsedBy(offset, bytes.byteLength, this.#recorder.batch)) this.#submit();
       this.#device.queue.writeBuffer(slab.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
     });
@@ -298,7 +315,8 @@ export class CommandStream {
   #drained(): void {
     // Failures of blocks that are gone were kept for the work that waited behind them.
     if (this.#table.failures.size > 0) this.#table.forgetFailures();
-    if (this.#waiters.length > 0) this.#submit();
+    // The end of the task may have passed while work was held.
+    if (this.#waiters.length > 0 || this.#recorder.hasWork) this.#submit();
   }
 
   #schedule(): void {

@@ -12,6 +12,7 @@
  */
 
 import { parameterWords } from "../../shaders/binding.ts";
+import { bufferUsage, computeStage } from "../memory/gpu-constants.ts";
 import type { GpuMemory, ManagedBuffer } from "../memory/gpu-memory.ts";
 
 /** Dispatches of a batch: the ring is submitted when it is full. */
@@ -42,7 +43,7 @@ export class ParameterRing {
     this.words = new Uint32Array(this.strideWords * capacity);
     this.#buffer = memory.create({
       size: this.strideBytes * capacity,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      usage: bufferUsage.uniform | bufferUsage.copyTarget,
       label: "moorage parameter ring",
     });
     this.layout = device.createBindGroupLayout({
@@ -50,7 +51,7 @@ export class ParameterRing {
       entries: [
         {
           binding: 0,
-          visibility: GPUShaderStage.COMPUTE,
+          visibility: computeStage,
           buffer: { type: "uniform", hasDynamicOffset: true, minBindingSize: parameterWords * 4 },
         },
       ],

@@ -4,6 +4,7 @@ import { KernelError } from "../../host/errors.ts";
 import type { KernelMessage } from "../../host/errors.ts";
 import { bodyMarker } from "../../shaders/elementwise.ts";
 import { entryMarker } from "../../shaders/entry.ts";
+import { computeStage } from "../memory/gpu-constants.ts";
 import type { BindingLayout, BindingShape, Kernel, Variant } from "./kernel.ts";
 
 export class Pipelines {
@@ -113,7 +114,7 @@ export class Pipelines {
       label: `moorage bindings ${key}`,
       entries: shape.access.map((access, binding) => ({
         binding,
-        visibility: GPUShaderStage.COMPUTE,
+        visibility: computeStage,
         buffer: {
           type: access === "read" ? "read-only-storage" : "storage",
           hasDynamicOffset: isDynamic && shape.isExact[binding]!,
