@@ -44,6 +44,7 @@ export interface ReduceOptions extends LabelOptions {
 export type SumDtype<D extends DType> = D extends "uint8" ? "uint32" : D;
 
 export interface AxisOptions extends LabelOptions {
+  /** Counted from the end where negative. */
   readonly axis: number;
 }
 
@@ -92,6 +93,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     return this.give(elementwise.run(binaryOperations[name], use, this.placer()));
   }
 
+  /** `a + b`, element by element; shapes broadcast. uint8 wraps at 256. */
   add<D extends DType>(
     a: TensorInput<D>,
     b: TensorInput<NoInfer<D>> | number,
@@ -100,6 +102,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     return this.binary("add", a, b, options);
   }
 
+  /** `a - b`; see {@link add}. */
   subtract<D extends DType>(
     a: TensorInput<D>,
     b: TensorInput<NoInfer<D>> | number,
@@ -108,6 +111,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     return this.binary("subtract", a, b, options);
   }
 
+  /** `a * b`; see {@link add}. */
   multiply<D extends DType>(
     a: TensorInput<D>,
     b: TensorInput<NoInfer<D>> | number,
@@ -116,6 +120,7 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     return this.binary("multiply", a, b, options);
   }
 
+  /** `a / b`; integers truncate, and what x / 0 gives is the platform's choice. */
   divide<D extends DType>(
     a: TensorInput<D>,
     b: TensorInput<NoInfer<D>> | number,
@@ -130,12 +135,12 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     return this.#reduce("sum", x, dtype, options);
   }
 
-  /** NaN is not looked for. */
+  /** The smallest element, of all or along `axis`; NaN is not looked for. Keeps the dtype. */
   min<D extends DType>(x: TensorInput<D>, options: ReduceOptions = {}): Tensor<D, S> {
     return this.#reduce("min", x, x.dtype, options);
   }
 
-  /** NaN is not looked for. */
+  /** The largest element, of all or along `axis`; NaN is not looked for. Keeps the dtype. */
   max<D extends DType>(x: TensorInput<D>, options: ReduceOptions = {}): Tensor<D, S> {
     return this.#reduce("max", x, x.dtype, options);
   }

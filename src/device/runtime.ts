@@ -66,8 +66,10 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   }
 }
 
+/** One device and its memory. Operations called on it put their results on the device heap. */
 export class Runtime extends Operations implements AsyncDisposable {
   readonly label: string;
+  /** The device, for what Moorage does not do. Its queue sees Moorage's work only once submitted. */
   readonly device: GPUDevice;
   /** Mapped staging memory: `rt.pinned.tensor({ shape, dtype, label })`. */
   readonly pinned: PinnedHeap;
@@ -181,6 +183,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.context.hotPages.trim(0);
   }
 
+  /** The statistics of every region at this instant. O(slabs). */
   stats(): RuntimeStats {
     return collectStats(this.context);
   }

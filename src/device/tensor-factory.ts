@@ -102,6 +102,7 @@ export abstract class TensorFactory<S = Owned> {
     );
   }
 
+  /** A tensor with 0 in every element. */
   zeros<D extends DType>(
     shape: Shape,
     options: { readonly dtype: D } & LabelOptions,

@@ -30,6 +30,10 @@ export interface TensorInput<D extends DType = DType> {
   readonly label: string;
 }
 
+/**
+ * `ready`: usable. `failed`: the work that should have made it was refused, and reads say why.
+ * `disposed`: it, or the owner it is a view of, has ended. `escaped`: its scope has ended.
+ */
 export type TensorState = "ready" | "failed" | "disposed" | "escaped";
 
 /** What a tensor needs of its runtime. */

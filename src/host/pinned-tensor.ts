@@ -13,6 +13,7 @@ export interface PinnedTensorOptions<D extends DType = DType> {
   readonly dtype: D;
   /** Names the tensor in errors and reports. */
   readonly label?: string;
+  /** Default `upload`: mapped at once, to be written. */
   readonly direction?: PinnedDirection;
 }
 

@@ -127,10 +127,8 @@ function countBuffers(): void {
   Object.assign(globalThis, { counted, devices });
   const live = new Set<GPUBuffer>();
   // Called with the device or buffer as `this` below.
-  /* oxlint-disable typescript/unbound-method */
   const { createBuffer } = GPUDevice.prototype;
   const { destroy } = GPUBuffer.prototype;
-  /* oxlint-enable typescript/unbound-method */
   GPUDevice.prototype.createBuffer = function (this: GPUDevice, descriptor) {
     const made = createBuffer.call(this, descriptor);
     if (!devices.includes(this)) devices.push(this);
