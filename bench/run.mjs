@@ -1,4 +1,4 @@
-// `npm run bench`: what recording costs, against the same dispatches written by hand. In Node, on the
+// `npm run bench`: what recording costs, against as many dispatches written by hand. In Node, on the
 // adapter that Moorage would use; the browser's figures are in test/browser/recording.spec.ts.
 
 import { ensureBuilt, ensureInstalled } from "../setup.mjs";

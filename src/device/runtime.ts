@@ -303,7 +303,7 @@ function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value
   return { promise, resolve };
 }
 
-/* oxlint-disable no-console -- the defaults for what a program must not miss; each can be replaced */
+// The defaults for what a program must not miss; each can be replaced.
 function logError(error: MoorageError): void {
   console.error(error);
 }

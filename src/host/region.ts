@@ -73,9 +73,9 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
   protected abstract requestLike(allocation: A, byteLength: number): AllocationRequest;
 
   /** Regions whose memory comes back only when work in flight retires override this. */
-  // oxlint-disable-next-line require-await -- async so that an error of alloc becomes a rejection
-  async allocAsync(request: AllocationRequest): Promise<A> {
-    return this.alloc(request);
+  allocAsync(request: AllocationRequest): Promise<A> {
+    // What alloc throws becomes a rejection.
+    return new Promise((resolve) => resolve(this.alloc(request)));
   }
 
   tryAlloc(request: AllocationRequest): Result<A> {

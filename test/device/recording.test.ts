@@ -1,4 +1,4 @@
-/** Recording is cheap: against the same dispatches by hand, in one run. */
+/** Recording is cheap: against as many dispatches by hand, in one run. */
 
 import { expect, test } from "vitest";
 
