@@ -1,7 +1,9 @@
 // Sets the project up, so that `npm start` and `npm test` work as the first command after a clone.
 //
-//   1. ensureInstalled: node_modules is what package-lock.json says, else `npm ci`
-//   2. ensureBuilt:     dist/, demo/.out/ and bench/.out/ are what the sources say, else `tsc`
+//   1. ensureInstalled:      node_modules is what package-lock.json says, else `npm ci`
+//   2. ensureBuilt:          dist/, demo/.out/ and bench/.out/ are what the sources say, else `tsc`
+//   3. ensurePeersInstalled: the packages that the bench compares with; they are large, and only the
+//                            bench with its peers, its tests and the type check ask for them
 //
 // Plain JavaScript without dependencies: it runs before there are any.
 
@@ -14,6 +16,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -22,19 +25,41 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 /** The folder of the checkout. */
 export const root = dirname(fileURLToPath(import.meta.url));
 
-const installMark = join(root, "node_modules", ".moorage-installed");
+/** Where the packages are that only the bench needs; see {@link ensurePeersInstalled}. */
+const peersFolder = join(root, "bench", "peers");
 const stamps = join(root, "node_modules", ".cache", "moorage");
 
 /** Installs the dependencies where they are missing or not those of package-lock.json. */
 export async function ensureInstalled() {
   requireNode();
-  const wanted = installKey();
-  if (readText(installMark) === wanted) return;
-  if (!matchesLockfile()) await install();
-  writeFileSync(installMark, wanted);
+  await installIn(root, "Installing dependencies (npm ci; about a minute the first time)");
 }
 
-/** Compiles the library, the main job and the bench where a source is newer than what was made from it. */
+/**
+ * Installs the packages of bench/peers, and links them to bench/node_modules, where the bench's
+ * sources find them. A package.json in bench/ itself would take that folder out of the package
+ * `moorage`, and the bench imports that by its name.
+ */
+export async function ensurePeersInstalled() {
+  await installIn(peersFolder, "Installing what the bench compares with (npm ci; some 200 MB)");
+  const link = join(root, "bench", "node_modules");
+  if (existsSync(link)) return;
+  rmSync(link, { force: true });
+  symlinkSync(join("peers", "node_modules"), link, "junction");
+}
+
+async function installIn(folder, what) {
+  const mark = join(folder, "node_modules", ".moorage-installed");
+  const wanted = installKey(folder);
+  if (readText(mark) === wanted) return;
+  if (!matchesLockfile(folder)) await install(folder, what);
+  writeFileSync(mark, wanted);
+}
+
+/**
+ * Compiles the library, the main job and the bench where a source is newer than what was made from
+ * it. The bench is not type-checked here: its peers' declarations are installed only where needed.
+ */
 export async function ensureBuilt() {
   const shared = ["tsconfig.json", "package-lock.json"];
   const library = fingerprint(["src", "tsconfig.build.json", ...shared]);
@@ -49,7 +74,7 @@ export async function ensureBuilt() {
  * Runs a Node script to its end, in a process group of its own that ends with this process.
  *
  * @param {string[]} args - what follows `node` on the command line
- * @param {{ env?: Record<string, string | undefined>, capture?: boolean }} [options]
+ * @param {{ env?: Record<string, string | undefined>, capture?: boolean, cwd?: string }} [options]
  * @returns {Promise<{ code: number, output: string }>} `output` is empty unless it is captured
  */
 export function runNode(args, options) {
@@ -69,12 +94,12 @@ function requireNode() {
   }
 }
 
-async function install() {
-  say("Installing dependencies (npm ci; about a minute the first time)");
+async function install(folder, what) {
+  say(what);
   const start = Date.now();
   const args = ["ci", "--no-audit", "--no-fund"];
   // The build comes next anyway, and shows its own errors.
-  const options = { env: { MOORAGE_SETUP: "1" }, capture: true };
+  const options = { env: { MOORAGE_SETUP: "1" }, capture: true, cwd: folder };
   const npm = process.env.npm_execpath;
   const { code, output } =
     npm !== undefined && /\.c?js$/.test(npm)
@@ -110,14 +135,14 @@ function removeOrphans(output, source) {
 }
 
 /** Changes with the lockfile and with the machine that native packages were chosen for. */
-function installKey() {
-  const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json")));
+function installKey(folder) {
+  const lock = createHash("sha256").update(readFileSync(join(folder, "package-lock.json")));
   return `${lock.digest("hex")} ${process.platform}-${process.arch}`;
 }
 
 /** Whether somebody who ran npm by hand has installed just what the lockfile says. */
-function matchesLockfile() {
-  const read = (name) => JSON.parse(readText(join(root, name)) || "{}").packages ?? {};
+function matchesLockfile(folder) {
+  const read = (name) => JSON.parse(readText(join(folder, name)) || "{}").packages ?? {};
   const present = read("node_modules/.package-lock.json");
   return (
     Object.entries(read("package-lock.json")).every(
@@ -148,18 +173,19 @@ function isSource(file) {
 function filesIn(folder, hidden = false) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
+    if (entry.name === "node_modules") return [];
     if (entry.isDirectory())
       return hidden || !entry.name.startsWith(".") ? filesIn(path, hidden) : [];
     return [path];
   });
 }
 
-function run(command, args, { env = {}, capture = false, shell = false } = {}) {
+function run(command, args, { env = {}, capture = false, shell = false, cwd = root } = {}) {
   return new Promise((resolve) => {
     // A group of its own, so that the child's own children can be ended together with it.
     const grouped = process.platform !== "win32";
     const child = spawn(command, args, {
-      cwd: root,
+      cwd,
       env: { ...process.env, ...env },
       stdio: ["ignore", capture ? "pipe" : "inherit", capture ? "pipe" : "inherit"],
       detached: grouped,
@@ -223,11 +249,23 @@ function readText(file) {
   }
 }
 
-// npm runs `node setup.mjs prepare` after an install in the checkout, and `build` before packing.
+/** Checks the types of everything, the bench's peers included. */
+async function checkTypes() {
+  await ensurePeersInstalled();
+  const compiler = join(root, "node_modules", "typescript", "bin", "tsc");
+  const { code } = await runNode([compiler, "-p", join(root, "tsconfig.json")]);
+  process.exitCode = code;
+}
+
+// npm runs `node setup.mjs prepare` after an install in the checkout, `build` before packing, and
+// `types` for `npm run types`.
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [task] = process.argv.slice(2);
   const compiler = existsSync(join(root, "node_modules", "typescript"));
-  if (task === "build" || (task === "prepare" && compiler && !process.env.MOORAGE_SETUP)) {
+  if (task === "types") {
+    await ensureInstalled();
+    await checkTypes();
+  } else if (task === "build" || (task === "prepare" && compiler && !process.env.MOORAGE_SETUP)) {
     await ensureInstalled();
     await ensureBuilt();
   }

@@ -1,0 +1,147 @@
+/**
+ * ONNX Runtime Web on its WebGPU provider. Each session of the bench has a device of its own, opened
+ * as the runtime opens one; what the runtime keeps on a device goes with its last model there.
+ */
+
+import { implementationName, inputOf } from "../../core/contract.ts";
+import type { BenchHost, Contestant, Prepared, Problem, Session } from "../../core/contract.ts";
+import { gapOf } from "../peer-gaps.ts";
+import { OnnxKit } from "./kit.ts";
+import type { OnnxModel, Ort, OrtTensor } from "./kit.ts";
+import { ModelBuilder } from "./model-builder.ts";
+import { onnxModels } from "./models.ts";
+import { onnxPrograms } from "./programs.ts";
+import { copySharedViews } from "./shared-views.ts";
+import { onnxStepwise } from "./stepwise.ts";
+
+const gaps = { "allocation churn": "there is no public way to allocate without numbers" };
+
+/** What the runtime asks an adapter for. */
+const wantedFeatures: readonly GPUFeatureName[] = [
+  "timestamp-query",
+  "shader-f16",
+  "subgroups",
+  "subgroup-size-control" as GPUFeatureName,
+];
+const wantedLimits = [
+  "maxBindGroups",
+  "maxStorageBuffersPerShaderStage",
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+
+/** Where the runtime's WebAssembly is, for a page whose bundler moves it; beside the package otherwise. */
+export const onnxFiles: { wasmPaths?: string } = {};
+
+let loaded: Promise<Ort> | undefined;
+
+async function openDevice(host: BenchHost): Promise<GPUDevice> {
+  const adapter = await host.requestAdapter();
+  return await adapter.requestDevice({
+    label: "bench: ONNX Runtime",
+    requiredFeatures: wantedFeatures.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: Object.fromEntries(wantedLimits.map((name) => [name, adapter.limits[name]])),
+  });
+}
+
+/** Loads the package, and its WebAssembly with a first model: no case's time is to hold that. */
+async function load(host: BenchHost): Promise<Ort> {
+  if (host.environment === "node") copySharedViews();
+  const ort = await import("onnxruntime-web/webgpu");
+  // More threads would want workers and an isolated page; with the work on the device they do little.
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = "error";
+  if (onnxFiles.wasmPaths !== undefined) ort.env.wasm.wasmPaths = onnxFiles.wasmPaths;
+  const device = await openDevice(host);
+  const kit = new OnnxKit(ort, device, host);
+  const model = new ModelBuilder();
+  model.output("y", model.op("Identity", [model.input("x", [1])]));
+  await kit.session(model.build());
+  await kit.dispose();
+  device.destroy();
+  return ort;
+}
+
+/** A model over inputs that are on the device; the former output is disposed. */
+async function modelRun(
+  model: OnnxModel,
+  kit: OnnxKit,
+  { inputs, values }: Problem,
+): Promise<Prepared> {
+  const builder = new ModelBuilder();
+  const given = model.inputs?.(inputs) ?? inputs;
+  const names: Record<string, string> = {};
+  const feeds: Record<string, OrtTensor> = {};
+  for (const name of Object.keys(given)) {
+    const tensor = inputOf(given, name);
+    if (model.weights?.includes(name) === true) {
+      names[name] = builder.constant(tensor);
+    } else {
+      const type = tensor.data instanceof Float32Array ? "float32" : "int32";
+      names[name] = builder.input(name, tensor.shape, type);
+      feeds[name] = kit.input(tensor);
+    }
+  }
+  builder.output("y", model.build(builder, names, values), model.outputType);
+  const session = await kit.session(builder.build());
+  let last: OrtTensor | undefined;
+  return {
+    async run(iterations) {
+      for (let iteration = 0; iteration < iterations; iteration++) {
+        last?.dispose();
+        last = undefined;
+        last = (await session.run(feeds))["y"];
+      }
+      await kit.finish();
+    },
+    async outputs() {
+      const numbers = await kit.read(last!);
+      return [model.output?.(numbers, values) ?? numbers];
+    },
+    dispose: () => last?.dispose(),
+  };
+}
+
+async function prepare(kit: OnnxKit, problem: Problem): Promise<Prepared> {
+  const name = implementationName(problem);
+  const model = onnxModels[name];
+  if (model !== undefined) return await modelRun(model, kit, problem);
+  const program = onnxPrograms[name] ?? onnxStepwise[name];
+  if (program !== undefined) return await program(kit, problem);
+  throw gapOf(name, gaps);
+}
+
+async function open(host: BenchHost): Promise<Session> {
+  const ort = await (loaded ??= load(host));
+  const device = await openDevice(host);
+  const kit = new OnnxKit(ort, device, host);
+  return {
+    device,
+    async prepare(problem) {
+      const prepared = await prepare(kit, problem);
+      const dispose = async (): Promise<void> => {
+        await prepared.dispose();
+        await kit.dispose();
+      };
+      return { ...prepared, dispose };
+    },
+    async close() {
+      // Where preparing failed, something may still be there.
+      await kit.dispose();
+      device.destroy();
+    },
+  };
+}
+
+export const onnx: Contestant = {
+  name: "onnx",
+  kind: "peer",
+  title: "ONNX Runtime Web 1.30.0",
+  open,
+};

@@ -1,0 +1,61 @@
+/** Whole computations as models, with the operators that the runtime adds to the format for them. */
+
+import { layerNormEpsilon } from "../../cases/rows.ts";
+import type { OnnxModel } from "./kit.ts";
+import { extended } from "./model-builder.ts";
+import type { ModelBuilder } from "./model-builder.ts";
+
+function layerNorm(m: ModelBuilder, x: string, gamma: string, beta: string): string {
+  const attributes = { axis: -1, epsilon: { float: layerNormEpsilon } };
+  return m.op("LayerNormalization", [x, gamma, beta], attributes);
+}
+
+const buildBlock: OnnxModel["build"] = (m, t, { sequence = 0, width = 0, heads = 1 }) => {
+  const first = layerNorm(m, t["x"]!, t["gamma1"]!, t["beta1"]!);
+  // The operator takes a batch of sequences.
+  const [q, k, v] = ["wq", "wk", "wv"].map((name) =>
+    m.op("Reshape", [m.op("MatMul", [first, t[name]!]), m.list(1, sequence, width)]),
+  );
+  const mixed = m.op("MultiHeadAttention", [q!, k!, v!], { num_heads: heads }, extended);
+  const attended = m.op("MatMul", [m.op("Reshape", [mixed, m.list(sequence, width)]), t["wo"]!]);
+  const after = m.op("Add", [t["x"]!, attended]);
+  const second = layerNorm(m, after, t["gamma2"]!, t["beta2"]!);
+  const inner = m.op("FastGelu", [m.op("MatMul", [second, t["w1"]!])], {}, extended);
+  return m.op("Add", [after, m.op("MatMul", [inner, t["w2"]!])]);
+};
+
+const buildEdgeMap: OnnxModel["build"] = (m, { picture, taps }, { height = 0, width = 0 }) => {
+  const luma = m.constant({ shape: [3, 1], data: Float32Array.of(0.2126, 0.7152, 0.0722) });
+  // Across and down.
+  const sobel = m.constant({
+    shape: [2, 1, 3, 3],
+    data: Float32Array.of(-1, 0, 1, -2, 0, 2, -1, 0, 1, -1, -2, -1, 0, 0, 0, 1, 2, 1),
+  });
+  const count = 13;
+  const radius = (count - 1) / 2;
+  /** Rows and columns repeated at each edge. */
+  const padded = (x: string, rows: number, columns: number): string =>
+    m.op("Pad", [x, m.list(0, 0, rows, columns, 0, 0, rows, columns)], { mode: "edge" });
+  const filter = (...shape: readonly number[]): string =>
+    m.op("Reshape", [taps!, m.list(...shape)]);
+  let x = m.op("Reshape", [m.op("MatMul", [picture!, luma]), m.list(1, 1, height, width)]);
+  x = m.op("Conv", [padded(x, 0, radius), filter(1, 1, 1, count)]);
+  x = m.op("Conv", [padded(x, radius, 0), filter(1, 1, count, 1)]);
+  x = m.op("Conv", [padded(x, 1, 1), sobel]);
+  const magnitude = m.op("ReduceL2", [x, m.list(1)], { keepdims: 0 });
+  const highest = m.op("ReduceMax", [magnitude], { keepdims: 0 });
+  return m.op("Reshape", [m.op("Div", [magnitude, highest]), m.list(height, width)]);
+};
+
+export const mlp: OnnxModel = {
+  weights: ["w1", "b1", "w2", "b2"],
+  build: (m, { x, w1, b1, w2, b2 }) =>
+    m.op("Gemm", [m.op("Relu", [m.op("Gemm", [x!, w1!, b1!])]), w2!, b2!]),
+};
+
+export const transformerBlock: OnnxModel = {
+  weights: ["wq", "wk", "wv", "wo", "w1", "w2", "gamma1", "beta1", "gamma2", "beta2"],
+  build: buildBlock,
+};
+
+export const edgeMap: OnnxModel = { weights: ["taps"], build: buildEdgeMap };

@@ -1,0 +1,124 @@
+/** Memory on the host by hand: views over one buffer, a list of mapped buffers, plain arrays. */
+
+import { inputOf, valueOf } from "../../core/contract.ts";
+import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
+import type { RawVariant } from "./index.ts";
+import type { Kit } from "./kit.ts";
+
+function onHost(
+  work: () => void,
+  outputs: () => Numbers,
+  dispose: () => void = () => {},
+): Prepared {
+  return {
+    run(iterations) {
+      for (let iteration = 0; iteration < iterations; iteration++) work();
+      return Promise.resolve();
+    },
+    outputs: () => Promise.resolve([outputs()]),
+    dispose,
+  };
+}
+
+/** The memory is made beforehand; what costs is the view. */
+function bump({ values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const memory = new ArrayBuffer(count * elements * 4);
+  const work = (): void => {
+    for (let index = 0, offset = 0; index < count; index++, offset += elements * 4) {
+      new Float32Array(memory, offset, elements)[0] = index;
+    }
+  };
+  const all = new Float32Array(memory);
+  return onHost(work, () => Float32Array.from({ length: count }, (_, at) => all[at * elements]!));
+}
+
+function mapped(kit: Kit, bytes: number): GPUBuffer {
+  return kit.device.createBuffer({
+    label: "raw: mapped",
+    size: bytes,
+    usage: GPUBufferUsage.MAP_WRITE | GPUBufferUsage.COPY_SRC,
+    mappedAtCreation: true,
+  });
+}
+
+/** A free block is the last of a list, mapped, with the array that was made over it. */
+function pinned({ values }: Problem, kit: Kit): Prepared {
+  const [count, bytes] = [valueOf(values, "count"), valueOf(values, "bytes")];
+  const buffer = mapped(kit, bytes);
+  const free = [new Float32Array(buffer.getMappedRange())];
+  const seen = new Float32Array(count);
+  const work = (): void => {
+    for (let index = 0; index < count; index++) {
+      const data = free.pop()!;
+      data[0] = index;
+      seen[index] = data[0];
+      free.push(data);
+    }
+  };
+  return onHost(
+    work,
+    () => seen,
+    () => buffer.destroy(),
+  );
+}
+
+function copyIntoPinned({ inputs }: Problem, kit: Kit): Prepared {
+  const { data } = inputOf(inputs, "x");
+  const buffer = mapped(kit, data.byteLength);
+  const range = new Float32Array(buffer.getMappedRange());
+  return onHost(
+    () => range.set(data),
+    () => range.slice(),
+    () => buffer.destroy(),
+  );
+}
+
+/** What the language offers: blocks that the engine collects one by one. */
+function blocksOfTheirOwn({ values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const seen = new Float32Array(count);
+  const work = (): void => {
+    for (let index = 0; index < count; index++) {
+      const block = new Float32Array(elements);
+      block[0] = index;
+      seen[index] = block[0];
+    }
+  };
+  return { ...onHost(work, () => seen), variant: "an array each" };
+}
+
+const pageBytes = 65_536;
+
+/** Views of pages: the engine collects a page when none of its blocks can be reached. */
+function blocksOfPages({ values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const seen = new Float32Array(count);
+  let page = new ArrayBuffer(pageBytes);
+  let offset = 0;
+  const work = (): void => {
+    for (let index = 0; index < count; index++, offset += elements * 4) {
+      if (offset + elements * 4 > pageBytes) {
+        page = new ArrayBuffer(pageBytes);
+        offset = 0;
+      }
+      const block = new Float32Array(page, offset, elements);
+      block[0] = index;
+      seen[index] = block[0];
+    }
+  };
+  return { ...onHost(work, () => seen), variant: "views of pages of 64 KiB" };
+}
+
+function variants(
+  ...makes: readonly ((problem: Problem, kit: Kit) => Prepared)[]
+): readonly RawVariant[] {
+  return makes.map((make) => (problem, kit) => Promise.resolve(make(problem, kit)));
+}
+
+export const hostMemory: Readonly<Record<string, readonly RawVariant[]>> = {
+  "bump allocation": variants(bump),
+  "pinned allocation": variants(pinned),
+  "copy into pinned memory": variants(copyIntoPinned),
+  "general heap allocation": variants(blocksOfTheirOwn, blocksOfPages),
+};

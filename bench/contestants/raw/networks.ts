@@ -1,0 +1,12 @@
+/** Whole computations by hand. */
+
+import { decodingVariants } from "./decoding.ts";
+import type { RawVariant } from "./index.ts";
+import { mlpVariants } from "./mlp.ts";
+import { transformerVariants } from "./transformer.ts";
+
+export const networkKernels: Readonly<Record<string, readonly RawVariant[]>> = {
+  mlp: mlpVariants,
+  "transformer block": transformerVariants,
+  "key-value decoding": decodingVariants,
+};

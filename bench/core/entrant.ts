@@ -1,0 +1,347 @@
+/**
+ * One contestant on one problem, from opening to closing:
+ *
+ *   1. open      a session with a device of its own
+ *   2. prepare   upload, compile; of several variants the fastest right one is kept
+ *   3. check     the outputs against float64, before any time counts
+ *   4. warm up   until the engine and the device have seen it, and a sample's length is known
+ *   5. sample    (in turn with the others; see measure.ts)
+ *   6. check     again, what the samples left
+ *   7. dispose   and look what is still held
+ */
+
+import { check } from "./check.ts";
+import type { Answer } from "./check.ts";
+import { NotSupportedError } from "./contract.ts";
+import type { BenchHost, Contestant, Prepared, Problem, Session, Variant } from "./contract.ts";
+import { copyCounts, deviceCounts, recordMemory, startPeak } from "./counting.ts";
+import type { MemoryPoint } from "./counting.ts";
+import type { Tolerance } from "./tolerances.ts";
+
+export interface Pace {
+  /** How long a sample should take, in milliseconds. */
+  readonly sampleMs: number;
+  readonly warmUpMs: number;
+  /** After which a contestant is given up, at any one step. */
+  readonly patienceMs: number;
+}
+
+export interface Counted {
+  buffersCreated: number;
+  bindGroupsCreated: number;
+  pipelinesCreated: number;
+  iterations: number;
+  heapBytes: number;
+  collections: number;
+  /** Whether the platform tells of its heap. */
+  knowsHeap: boolean;
+}
+
+export class Entrant {
+  readonly contestant: Contestant;
+  readonly samples: (number | undefined)[] = [];
+  readonly counted: Counted = {
+    buffersCreated: 0,
+    bindGroupsCreated: 0,
+    pipelinesCreated: 0,
+    iterations: 0,
+    heapBytes: 0,
+    collections: 0,
+    knowsHeap: false,
+  };
+  failure: string | null = null;
+  maxError: number | null = null;
+  variant: string | null = null;
+  variants: { readonly variant: string; readonly milliseconds: number }[] = [];
+  iterations = 1;
+  /** Of one iteration, from the warm-up. */
+  roughMs = 0;
+  peakDeviceBytes: number | null = null;
+  heldDeviceBytes: number | null = null;
+  /** The course of live bytes, where they are what is measured. */
+  memory: readonly MemoryPoint[] = [];
+
+  readonly #host: BenchHost;
+  readonly #problem: Problem;
+  readonly #answers: readonly Answer[];
+  readonly #tolerance: Tolerance;
+  readonly #pace: Pace;
+  #session: Session | undefined;
+  #prepared: Prepared | undefined;
+  /** Live on a device that a contestant keeps between problems. */
+  #bytesBefore = 0;
+  #deviceError: string | undefined;
+
+  constructor(
+    contestant: Contestant,
+    host: BenchHost,
+    problem: Problem,
+    answers: readonly Answer[],
+    tolerance: Tolerance,
+    pace: Pace,
+  ) {
+    this.contestant = contestant;
+    this.#host = host;
+    this.#problem = problem;
+    this.#answers = answers;
+    this.#tolerance = tolerance;
+    this.#pace = pace;
+  }
+
+  get isReady(): boolean {
+    return this.failure === null && this.#prepared !== undefined;
+  }
+
+  /** Steps 1 to 4. A contestant that fails says why in `failure`, and is closed. */
+  async enter(): Promise<void> {
+    await this.#attempt(async () => {
+      await this.#openSession();
+      await this.#choose(await this.#variants());
+      // Reading the outputs for the check is the bench's doing, not the case's.
+      startPeak(this.#session!.device);
+      if (this.#problem.case.unit === "bytes") return;
+      await this.#warmUp();
+    });
+  }
+
+  /** Step 5: one sample, in milliseconds (or bytes) to an iteration. */
+  async sample(round: number): Promise<void> {
+    await this.#attempt(async () => {
+      const device = this.#session!.device;
+      const before = copyCounts(device);
+      const heapBefore = this.#host.heap();
+      const value = await this.#measured();
+      const heapAfter = this.#host.heap();
+      const after = deviceCounts(device);
+      this.counted.buffersCreated += after.buffersCreated - before.buffersCreated;
+      this.counted.bindGroupsCreated += after.bindGroupsCreated - before.bindGroupsCreated;
+      this.counted.pipelinesCreated += after.pipelinesCreated - before.pipelinesCreated;
+      this.counted.iterations += this.iterations;
+      if (heapBefore !== undefined && heapAfter !== undefined) {
+        this.counted.knowsHeap = true;
+        const collections = heapAfter.collectionCount - heapBefore.collectionCount;
+        this.counted.collections += collections;
+        const growth = heapAfter.usedBytes - heapBefore.usedBytes;
+        if (collections === 0 && growth > 0) this.counted.heapBytes += growth;
+      }
+      this.samples[round] = value / this.iterations;
+      this.#requireNoDeviceError();
+    });
+  }
+
+  /** Where bytes are the measure, their course is recorded beside their peak. */
+  async #measured(): Promise<number> {
+    if (this.#problem.case.unit !== "bytes") return await this.#timed(this.iterations);
+    const { device } = this.#session!;
+    const { result, points } = await recordMemory(this.#host, device, () => this.#timed(1));
+    this.memory = points.map(({ milliseconds, liveBytes }) => ({
+      milliseconds,
+      liveBytes: liveBytes - this.#bytesBefore,
+    }));
+    return result;
+  }
+
+  /** A sample of something that happens once: a new session each time, and its first iteration. */
+  async sampleCold(round: number): Promise<void> {
+    await this.#attempt(async () => {
+      await this.#openSession();
+      await this.#host.wait(this.#session!.device);
+      const before = copyCounts(this.#session!.device);
+      const started = this.#host.now();
+      const [first] = await this.#variants();
+      this.#prepared = await this.#patiently(first!(), "preparing");
+      await this.#timed(1);
+      const value = this.#host.now() - started;
+      const after = deviceCounts(this.#session!.device);
+      this.counted.pipelinesCreated += after.pipelinesCreated - before.pipelinesCreated;
+      this.counted.buffersCreated += after.buffersCreated - before.buffersCreated;
+      this.counted.bindGroupsCreated += after.bindGroupsCreated - before.bindGroupsCreated;
+      this.counted.iterations += 1;
+      this.#notePeak();
+      await this.#requireRight(this.#prepared);
+      this.samples[round] = value;
+      this.roughMs = value;
+      await this.#close();
+    });
+  }
+
+  /** Steps 6 and 7. */
+  async leave(): Promise<void> {
+    await this.#attempt(async () => {
+      this.#notePeak();
+      if (this.#prepared !== undefined) await this.#requireRight(this.#prepared);
+      await this.#close();
+    });
+    if (this.failure !== null) this.samples.length = 0;
+  }
+
+  async #openSession(): Promise<void> {
+    this.#session = await this.#patiently(this.contestant.open(this.#host), "opening");
+    const { device } = this.#session;
+    this.#bytesBefore = deviceCounts(device).liveBytes;
+    startPeak(device);
+    device.addEventListener("uncapturederror", this.#onDeviceError);
+  }
+
+  async #variants(): Promise<readonly Variant[]> {
+    const made = await this.#patiently(this.#session!.prepare(this.#problem), "preparing");
+    return "run" in made ? [() => Promise.resolve(made)] : made;
+  }
+
+  readonly #onDeviceError = (event: Event): void => {
+    this.#deviceError ??= (event as GPUUncapturedErrorEvent).error.message;
+  };
+
+  /** Checks every variant once, times the right ones, keeps the fastest and disposes the others. */
+  async #choose(variants: readonly Variant[]): Promise<void> {
+    let fastest:
+      | { readonly prepared: Prepared; readonly ms: number; readonly error: number }
+      | undefined;
+    let wrong: unknown;
+    for (const prepare of variants) {
+      let prepared: Prepared | undefined;
+      try {
+        prepared = await this.#patiently(prepare(), "preparing");
+        await this.#patiently(prepared.run(1), "the first iteration");
+        const error = await this.#requireRight(prepared);
+        const ms = variants.length === 1 ? 0 : await this.#quickest(prepared);
+        if (prepared.variant !== undefined)
+          this.variants.push({ variant: prepared.variant, milliseconds: ms });
+        if (fastest === undefined || ms < fastest.ms) {
+          await fastest?.prepared.dispose();
+          fastest = { prepared, ms, error };
+        } else await prepared.dispose();
+      } catch (error) {
+        wrong ??= error;
+        await prepared?.dispose();
+      }
+    }
+    // A variant that is wrong is a defect, not a slow variant; one that the adapter cannot run is none.
+    if (fastest === undefined || (wrong !== undefined && !(wrong instanceof NotSupportedError))) {
+      await fastest?.prepared.dispose();
+      throw wrong;
+    }
+    this.#prepared = fastest.prepared;
+    this.maxError = fastest.error;
+    this.variant = fastest.prepared.variant ?? null;
+  }
+
+  async #quickest(prepared: Prepared): Promise<number> {
+    const started = this.#host.now();
+    let best = Number.POSITIVE_INFINITY;
+    let iterations = 1;
+    for (let round = 0; round < 8; round++) {
+      const before = this.#host.now();
+      const own = await prepared.run(iterations);
+      const ms = (own ?? this.#host.now() - before) / iterations;
+      best = Math.min(best, ms);
+      if (round >= 2 && this.#host.now() - started > 10 * this.#pace.sampleMs) break;
+      iterations = this.#iterationsFor(ms);
+    }
+    return best;
+  }
+
+  async #warmUp(): Promise<void> {
+    const started = this.#host.now();
+    let rounds = 0;
+    do {
+      const ms = (await this.#timed(this.iterations)) / this.iterations;
+      this.roughMs = ms;
+      this.iterations = this.#iterationsFor(ms);
+      rounds++;
+    } while (rounds < 2 || (this.#host.now() - started < this.#pace.warmUpMs && rounds < 200));
+  }
+
+  #iterationsFor(ms: number): number {
+    const most = this.#problem.case.maxIterations ?? 256;
+    return Math.max(1, Math.min(most, Math.round(this.#pace.sampleMs / Math.max(ms, 1e-6))));
+  }
+
+  /** Milliseconds (or bytes) of a whole call. */
+  async #timed(iterations: number): Promise<number> {
+    const { device } = this.#session!;
+    const isBytes = this.#problem.case.unit === "bytes";
+    const started = this.#host.now();
+    const own = await this.#patiently(this.#prepared!.run(iterations), "an iteration");
+    const elapsed = this.#host.now() - started;
+    if (isBytes) return own ?? deviceCounts(device).peakBytes - this.#bytesBefore;
+    return own ?? elapsed;
+  }
+
+  async #requireRight(prepared: Prepared): Promise<number> {
+    const outputs = await this.#patiently(prepared.outputs(), "reading the outputs");
+    const { failure, maxError } = check(outputs, this.#answers, this.#tolerance);
+    this.#requireNoDeviceError();
+    if (failure !== null) throw new Error(failure);
+    this.maxError = Math.max(this.maxError ?? 0, maxError);
+    return maxError;
+  }
+
+  #requireNoDeviceError(): void {
+    if (this.#deviceError !== undefined)
+      throw new Error(`the device reported: ${firstLine(this.#deviceError)}`);
+  }
+
+  async #attempt(step: () => Promise<void>): Promise<void> {
+    if (this.failure !== null) return;
+    try {
+      await step();
+    } catch (error) {
+      this.failure = describe(error);
+      try {
+        await this.#close();
+      } catch {
+        // The first failure is the one to report.
+      }
+    }
+  }
+
+  #notePeak(): void {
+    if (this.#session === undefined) return;
+    const peak = deviceCounts(this.#session.device).peakBytes - this.#bytesBefore;
+    this.peakDeviceBytes = Math.max(this.peakDeviceBytes ?? 0, peak);
+  }
+
+  async #close(): Promise<void> {
+    const session = this.#session;
+    const prepared = this.#prepared;
+    this.#session = undefined;
+    this.#prepared = undefined;
+    if (session === undefined) return;
+    const { device } = session;
+    try {
+      await prepared?.dispose();
+      await this.#patiently(this.#host.wait(device), "the device's last work");
+      this.heldDeviceBytes = Math.max(0, deviceCounts(device).liveBytes - this.#bytesBefore);
+    } finally {
+      device.removeEventListener("uncapturederror", this.#onDeviceError);
+      await session.close();
+    }
+  }
+
+  async #patiently<T>(work: Promise<T>, what: string): Promise<T> {
+    const { patienceMs } = this.#pace;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`${what} did not end within ${patienceMs / 1000} s`)),
+        patienceMs,
+      );
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function describe(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return firstLine(text);
+}
+
+function firstLine(text: string): string {
+  const [line = ""] = text.trim().split("\n");
+  return line.length > 300 ? `${line.slice(0, 297)}...` : line;
+}
