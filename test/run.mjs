@@ -9,9 +9,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { ensureBuilt, ensureInstalled, root, runNode } from "../setup.mjs";
+import { ensureBuilt, ensureInstalled, ensurePeersInstalled, root, runNode } from "../setup.mjs";
 
 await ensureInstalled();
+// Before the bench is tested: its peers are contestants like the others.
+await ensurePeersInstalled();
 await ensureBuilt();
 
 const filters = process.argv.slice(2);
@@ -20,7 +22,13 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const notRun = [];
-const deviceTests = ["test/device", "test/regions", "test/demo"];
+const deviceTests = [
+  "test/device",
+  "test/regions",
+  "test/demo",
+  "test/bench/floor",
+  "test/bench/peers",
+];
 
 const software = await adapterFor("software");
 const system = await adapterFor("system");
