@@ -100,7 +100,7 @@ export interface BenchCase {
   readonly where?: "null-device";
   /**
    * A new session before every sample; what is measured is preparing and the first iteration together,
-   * and a contestant's first variant alone.
+   * of the variant that was quickest to start.
    */
   readonly cold?: boolean;
   /** At most this many iterations to a sample; 256 unless told. */

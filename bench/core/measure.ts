@@ -18,14 +18,12 @@ export interface MeasureSettings extends Pace {
   readonly budgetMs: number;
   readonly fewestRounds: number;
   readonly mostRounds: number;
-  /** A contestant whose iteration would take longer than this is left out, and its row says so. */
-  readonly longestMs: number;
 }
 
 export const quickSettings: MeasureSettings = {
   sampleMs: 8,
   warmUpMs: 40,
-  patienceMs: 60_000,
+  patienceMs: 30_000,
   budgetMs: 700,
   fewestRounds: 5,
   mostRounds: 41,
@@ -33,13 +31,13 @@ export const quickSettings: MeasureSettings = {
 };
 
 export const fullSettings: MeasureSettings = {
-  sampleMs: 12,
-  warmUpMs: 80,
-  patienceMs: 120_000,
-  budgetMs: 3000,
+  sampleMs: 10,
+  warmUpMs: 60,
+  patienceMs: 30_000,
+  budgetMs: 1500,
   fewestRounds: 5,
   mostRounds: 41,
-  longestMs: 6000,
+  longestMs: 4000,
 };
 
 /** What the slowness of smaller sizes says about the next: milliseconds per least cost, by contestant. */

@@ -3,12 +3,13 @@
  * as the runtime opens one; what the runtime keeps on a device goes with its last model there.
  */
 
-import { implementationName, inputOf } from "../../core/contract.ts";
-import type { BenchHost, Contestant, Prepared, Problem, Session } from "../../core/contract.ts";
+import { implementationName } from "../../core/contract.ts";
+import type { BenchHost, Contestant, Session } from "../../core/contract.ts";
 import { gapOf } from "../peer-gaps.ts";
 import { OnnxKit } from "./kit.ts";
-import type { OnnxModel, Ort, OrtTensor } from "./kit.ts";
+import type { Ort } from "./kit.ts";
 import { ModelBuilder } from "./model-builder.ts";
+import { variantsOf } from "./model-run.ts";
 import { onnxModels } from "./models.ts";
 import { onnxPrograms } from "./programs.ts";
 import { copySharedViews } from "./shared-views.ts";
@@ -68,63 +69,25 @@ async function load(host: BenchHost): Promise<Ort> {
   return ort;
 }
 
-/** A model over inputs that are on the device; the former output is disposed. */
-async function modelRun(
-  model: OnnxModel,
-  kit: OnnxKit,
-  { inputs, values }: Problem,
-): Promise<Prepared> {
-  const builder = new ModelBuilder();
-  const given = model.inputs?.(inputs) ?? inputs;
-  const names: Record<string, string> = {};
-  const feeds: Record<string, OrtTensor> = {};
-  for (const name of Object.keys(given)) {
-    const tensor = inputOf(given, name);
-    if (model.weights?.includes(name) === true) {
-      names[name] = builder.constant(tensor);
-    } else {
-      const type = tensor.data instanceof Float32Array ? "float32" : "int32";
-      names[name] = builder.input(name, tensor.shape, type);
-      feeds[name] = kit.input(tensor);
-    }
-  }
-  builder.output("y", model.build(builder, names, values), model.outputType);
-  const session = await kit.session(builder.build());
-  let last: OrtTensor | undefined;
-  return {
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        last?.dispose();
-        last = undefined;
-        last = (await session.run(feeds))["y"];
-      }
-      await kit.finish();
-    },
-    async outputs() {
-      const numbers = await kit.read(last!);
-      return [model.output?.(numbers, values) ?? numbers];
-    },
-    dispose: () => last?.dispose(),
-  };
-}
-
-async function prepare(kit: OnnxKit, problem: Problem): Promise<Prepared> {
-  const name = implementationName(problem);
-  const model = onnxModels[name];
-  if (model !== undefined) return await modelRun(model, kit, problem);
-  const program = onnxPrograms[name] ?? onnxStepwise[name];
-  if (program !== undefined) return await program(kit, problem);
-  throw gapOf(name, gaps);
-}
-
 async function open(host: BenchHost): Promise<Session> {
   const ort = await (loaded ??= load(host));
   const device = await openDevice(host);
-  const kit = new OnnxKit(ort, device, host);
+  const kits: OnnxKit[] = [];
+  const newKit = (): OnnxKit => {
+    const kit = new OnnxKit(ort, device, host);
+    kits.push(kit);
+    return kit;
+  };
   return {
     device,
     async prepare(problem) {
-      const prepared = await prepare(kit, problem);
+      const name = implementationName(problem);
+      const models = onnxModels[name];
+      if (models !== undefined) return variantsOf(models, newKit, problem);
+      const program = onnxPrograms[name] ?? onnxStepwise[name];
+      if (program === undefined) throw gapOf(name, gaps);
+      const kit = newKit();
+      const prepared = await program(kit, problem);
       const dispose = async (): Promise<void> => {
         await prepared.dispose();
         await kit.dispose();
@@ -133,7 +96,7 @@ async function open(host: BenchHost): Promise<Session> {
     },
     async close() {
       // Where preparing failed, something may still be there.
-      await kit.dispose();
+      for (const kit of kits) await kit.dispose();
       device.destroy();
     },
   };

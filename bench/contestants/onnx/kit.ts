@@ -13,6 +13,8 @@ export type Feeds = Readonly<Record<string, OrtTensor>>;
 export type Names = Readonly<Record<string, string>>;
 export type Values = Readonly<Record<string, number>>;
 
+export type Layout = "NCHW" | "NHWC";
+
 export interface OnnxModel {
   /** From the names of the inputs to the name of the output. */
   build(model: ModelBuilder, inputs: Names, values: Values): string;
@@ -23,6 +25,14 @@ export interface OnnxModel {
   /** Brings the output into the case's order, on the host. */
   output?(data: Numbers, values: Values): Numbers;
   readonly outputType?: "int32" | "int64";
+  /** Names one of several models for a case. */
+  readonly variant?: string;
+  /** The order in which the runtime's convolutions hold pictures; its own choice unless told. */
+  readonly layout?: Layout;
+  /** Whether its launch is so small a part of it that capturing it is not worth a try. */
+  readonly isLong?: boolean;
+  /** An operator that gives wrong numbers on some adapters: its first result is looked at. */
+  readonly doubtful?: string;
 }
 
 export type OnnxProgram = (kit: OnnxKit, problem: Problem) => Promise<Prepared>;
@@ -41,10 +51,17 @@ export class OnnxKit {
   }
 
   /** A model, ready to run on this device, with outputs that stay there. */
-  async session(model: Uint8Array): Promise<OrtSession> {
+  async session(
+    model: Uint8Array,
+    { isCaptured = false, layout }: { isCaptured?: boolean; layout?: Layout | undefined } = {},
+  ): Promise<OrtSession> {
+    const provider = { name: "webgpu", device: this.device } as const;
     const session = await this.ort.InferenceSession.create(model, {
-      executionProviders: [{ name: "webgpu", device: this.device }],
+      executionProviders: [
+        layout === undefined ? provider : { ...provider, preferredLayout: layout },
+      ],
       preferredOutputLocation: "gpu-buffer",
+      enableGraphCapture: isCaptured,
     });
     this.#sessions.push(session);
     return session;
@@ -81,6 +98,22 @@ export class OnnxKit {
     // Places are 64 bits wide in this format.
     if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
     return data as Numbers;
+  }
+
+  /** Reads a buffer of the bench's own, which the runtime has no way to read. */
+  async download(buffer: GPUBuffer, count: number): Promise<Float32Array> {
+    const staging = this.device.createBuffer({
+      label: "bench: ONNX Runtime read",
+      size: buffer.size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    const encoder = this.device.createCommandEncoder({ label: "bench: ONNX Runtime read" });
+    encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size);
+    this.device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const copy = new Float32Array(staging.getMappedRange().slice(0), 0, count);
+    staging.destroy();
+    return copy;
   }
 
   async dispose(): Promise<void> {

@@ -3,9 +3,15 @@
 import { layerNormEpsilon, rmsNormEpsilon } from "../../cases/rows.ts";
 import { channelsFirst, channelsLast, filtersFirst } from "../channels.ts";
 import type { OnnxModel, Values } from "./kit.ts";
-import { edgeMap, mlp, transformerBlock } from "./networks.ts";
+import { edgeMaps, inLayouts, mlp, transformerBlocks } from "./networks.ts";
 
 type Build = OnnxModel["build"];
+
+const additions: Build = (m, { x }, { count = 0 }) => {
+  let v = x!;
+  for (let step = 0; step < count; step++) v = m.op("Add", [v, x!]);
+  return v;
+};
 
 const plain: Readonly<Record<string, Build>> = {
   "element-wise chain"(m, { a, b }, { count = 0 }) {
@@ -15,11 +21,8 @@ const plain: Readonly<Record<string, Build>> = {
     }
     return x;
   },
-  "dependent small kernels"(m, { x }, { count = 0 }) {
-    let v = x!;
-    for (let step = 0; step < count; step++) v = m.op("Add", [v, x!]);
-    return v;
-  },
+  "dependent small kernels": additions,
+  recording: additions,
   sum: (m, { x }) => m.op("ReduceSum", [x!], { keepdims: 0 }),
   max: (m, { x }) => m.op("ReduceMax", [x!], { keepdims: 0 }),
   "sum along an axis": (m, { x }, { axis = 0 }) =>
@@ -63,19 +66,26 @@ const places = (axis: (values: Values) => number): OnnxModel => ({
   outputType: "int64",
 });
 
-export const onnxModels: Readonly<Record<string, OnnxModel>> = {
+const single: Readonly<Record<string, OnnxModel>> = {
   ...Object.fromEntries(Object.entries(plain).map(([name, build]) => [name, { build }])),
   cast: { build: (m, { x }) => m.op("Cast", [x!], { to: 6 }), outputType: "int32" },
   argmax: places(() => 0),
   "argmax along an axis": places(({ axis = 0 }) => axis),
-  /** The format convolves [batch, channels, height, width] only. */
-  conv2d: {
-    inputs: ({ x, weights }) => ({ x: channelsFirst(x!), weights: filtersFirst(weights!) }),
-    weights: ["weights"],
-    build: (m, { x, weights }) => m.op("Conv", [x!, weights!], { pads: [1, 1, 1, 1] }),
-    output: (data, { filters = 0 }) => channelsLast(data, filters),
-  },
   mlp,
-  "transformer block": transformerBlock,
-  "edge map": edgeMap,
+};
+
+/** The format convolves [batch, channels, height, width] only. */
+const conv2d: OnnxModel = {
+  inputs: ({ x, weights }) => ({ x: channelsFirst(x!), weights: filtersFirst(weights!) }),
+  weights: ["weights"],
+  build: (m, { x, weights }) => m.op("Conv", [x!, weights!], { pads: [1, 1, 1, 1] }),
+  output: (data, { filters = 0 }) => channelsLast(data, filters),
+};
+
+/** Several where the best depends on the adapter; the likeliest to work first. */
+export const onnxModels: Readonly<Record<string, readonly OnnxModel[]>> = {
+  ...Object.fromEntries(Object.entries(single).map(([name, model]) => [name, [model]])),
+  conv2d: inLayouts(conv2d),
+  "transformer block": transformerBlocks,
+  "edge map": edgeMaps,
 };

@@ -1,7 +1,7 @@
 /** Whole computations as models, with the operators that the runtime adds to the format for them. */
 
 import { layerNormEpsilon } from "../../cases/rows.ts";
-import type { OnnxModel } from "./kit.ts";
+import type { OnnxModel, Values } from "./kit.ts";
 import { extended } from "./model-builder.ts";
 import type { ModelBuilder } from "./model-builder.ts";
 
@@ -10,19 +10,46 @@ function layerNorm(m: ModelBuilder, x: string, gamma: string, beta: string): str
   return m.op("LayerNormalization", [x, gamma, beta], attributes);
 }
 
-const buildBlock: OnnxModel["build"] = (m, t, { sequence = 0, width = 0, heads = 1 }) => {
-  const first = layerNorm(m, t["x"]!, t["gamma1"]!, t["beta1"]!);
-  // The operator takes a batch of sequences.
-  const [q, k, v] = ["wq", "wk", "wv"].map((name) =>
-    m.op("Reshape", [m.op("MatMul", [first, t[name]!]), m.list(1, sequence, width)]),
-  );
-  const mixed = m.op("MultiHeadAttention", [q!, k!, v!], { num_heads: heads }, extended);
-  const attended = m.op("MatMul", [m.op("Reshape", [mixed, m.list(sequence, width)]), t["wo"]!]);
-  const after = m.op("Add", [t["x"]!, attended]);
-  const second = layerNorm(m, after, t["gamma2"]!, t["beta2"]!);
-  const inner = m.op("FastGelu", [m.op("MatMul", [second, t["w1"]!])], {}, extended);
-  return m.op("Add", [after, m.op("MatMul", [inner, t["w2"]!])]);
+type Attention = (m: ModelBuilder, rows: readonly string[], values: Values) => string;
+
+/** As one operator of the runtime. */
+const fused: Attention = (m, rows, { sequence = 0, width = 0, heads = 1 }) => {
+  // It takes a batch of sequences.
+  const batches = rows.map((x) => m.op("Reshape", [x, m.list(1, sequence, width)]));
+  const mixed = m.op("MultiHeadAttention", batches, { num_heads: heads }, extended);
+  return m.op("Reshape", [mixed, m.list(sequence, width)]);
 };
+
+/** By the format's own operators. */
+const composed: Attention = (m, rows, { sequence = 0, width = 0, heads = 1 }) => {
+  const part = width / heads;
+  const orders = [
+    [1, 0, 2],
+    [1, 2, 0],
+    [1, 0, 2],
+  ];
+  const [q, k, v] = rows.map((x, index) =>
+    m.op("Transpose", [m.op("Reshape", [x, m.list(sequence, heads, part)])], {
+      perm: orders[index]!,
+    }),
+  );
+  const scale = m.constant({ shape: [], data: Float32Array.of(1 / Math.sqrt(part)) });
+  const scores = m.op("MatMul", [m.op("Mul", [q!, scale]), k!]);
+  const mixed = m.op("MatMul", [m.op("Softmax", [scores], { axis: 2 }), v!]);
+  const rowByRow = m.op("Transpose", [mixed], { perm: [1, 0, 2] });
+  return m.op("Reshape", [rowByRow, m.list(sequence, width)]);
+};
+
+const block =
+  (attention: Attention): OnnxModel["build"] =>
+  (m, t, values) => {
+    const first = layerNorm(m, t["x"]!, t["gamma1"]!, t["beta1"]!);
+    const rows = ["wq", "wk", "wv"].map((name) => m.op("MatMul", [first, t[name]!]));
+    const after = m.op("Add", [t["x"]!, m.op("MatMul", [attention(m, rows, values), t["wo"]!])]);
+    const second = layerNorm(m, after, t["gamma2"]!, t["beta2"]!);
+    const inner = m.op("FastGelu", [m.op("MatMul", [second, t["w1"]!])], {}, extended);
+    return m.op("Add", [after, m.op("MatMul", [inner, t["w2"]!])]);
+  };
 
 const buildEdgeMap: OnnxModel["build"] = (m, { picture, taps }, { height = 0, width = 0 }) => {
   const luma = m.constant({ shape: [3, 1], data: Float32Array.of(0.2126, 0.7152, 0.0722) });
@@ -53,9 +80,29 @@ export const mlp: OnnxModel = {
     m.op("Gemm", [m.op("Relu", [m.op("Gemm", [x!, w1!, b1!])]), w2!, b2!]),
 };
 
-export const transformerBlock: OnnxModel = {
-  weights: ["wq", "wk", "wv", "wo", "w1", "w2", "gamma1", "beta1", "gamma2", "beta2"],
-  build: buildBlock,
-};
+const blockWeights = ["wq", "wk", "wv", "wo", "w1", "w2", "gamma1", "beta1", "gamma2", "beta2"];
 
-export const edgeMap: OnnxModel = { weights: ["taps"], build: buildEdgeMap };
+/** The fused attention takes subgroups to be larger than those of software adapters, and is wrong there. */
+export const transformerBlocks: readonly OnnxModel[] = [
+  { variant: "composed attention", weights: blockWeights, build: block(composed) },
+  {
+    variant: "fused attention",
+    weights: blockWeights,
+    build: block(fused),
+    doubtful: "MultiHeadAttention",
+  },
+];
+
+export const edgeMaps: readonly OnnxModel[] = inLayouts({
+  weights: ["taps"],
+  build: buildEdgeMap,
+  isLong: true,
+});
+
+/** The runtime's own choice is for real GPUs; the other order is the one that the format has. */
+export function inLayouts(model: OnnxModel): readonly OnnxModel[] {
+  return [
+    { ...model, variant: "channels last" },
+    { ...model, variant: "channels first", layout: "NCHW" },
+  ];
+}

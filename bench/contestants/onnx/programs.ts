@@ -1,11 +1,9 @@
-/** The cases that are more than one model over inputs on the device: transfers, fills, recording. */
+/** The cases that are more than one model over inputs on the device: transfers and fills. */
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
-import { countDispatches } from "../../core/counting.ts";
 import type { OnnxKit, OnnxProgram, OrtSession, OrtTensor } from "./kit.ts";
 import { ModelBuilder } from "./model-builder.ts";
-import { onnxModels } from "./models.ts";
 
 /** The one way from the host to the device: a model that gives what it is given. */
 async function identity(kit: OnnxKit, count: number): Promise<OrtSession> {
@@ -118,44 +116,10 @@ const filledChurn: OnnxProgram = async (kit, { inputs, values }) => {
   };
 };
 
-/** The time of a run of as many operators, on a device that executes nothing: there is nothing to wait for. */
-const recording: OnnxProgram = async (kit, { inputs, values }) => {
-  const { host, device } = kit;
-  const given = inputOf(inputs, "x");
-  const model = new ModelBuilder();
-  const x = model.input("x", given.shape);
-  model.output("y", onnxModels["dependent small kernels"]!.build(model, { x }, values));
-  const session = await kit.session(model.build());
-  const feeds = { x: kit.input(given) };
-  const record = async (): Promise<number> => {
-    const started = host.now();
-    const { y } = await session.run(feeds);
-    const milliseconds = host.now() - started;
-    y!.dispose();
-    return milliseconds;
-  };
-  return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        milliseconds += await record();
-        await host.wait(device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const { dispatches } = await countDispatches(device, record);
-      return [Float32Array.of(dispatches)];
-    },
-    dispose() {},
-  };
-};
-
 export const onnxPrograms: Readonly<Record<string, OnnxProgram>> = {
   upload,
   "read back": async (kit, problem) => await readers(kit, problem, 1),
   "read back many": async (kit, problem) =>
     await readers(kit, problem, valueOf(problem.values, "count")),
   "allocation churn with a fill": filledChurn,
-  recording,
 };

@@ -25,8 +25,8 @@ interface Spread {
 }
 
 const spreads: readonly Spread[] = [
-  { variant: "strips of 8 lanes", size: 8, width: 1, groups: 256 },
-  { variant: "strips of 4 lanes, 4 vec4 each", size: 4, width: 4, groups: 256 },
+  { variant: "strips of 8 lanes, two vec4 each", size: 8, width: 2, groups: 256 },
+  { variant: "four vec4 to an invocation", size: 256, width: 4 },
   { variant: "a vec4 to an invocation", size: 256, width: 1 },
 ];
 

@@ -16,6 +16,7 @@ import { matmulKernels } from "./matmul.ts";
 import { leastMemory } from "./memory.ts";
 import { movementKernels } from "./movement.ts";
 import { networkKernels } from "./networks.ts";
+import { plainKernels } from "./plain.ts";
 import { reductionKernels } from "./reductions.ts";
 import { rowKernels } from "./rows.ts";
 import { transferPaths } from "./transfer.ts";
@@ -49,12 +50,13 @@ export const raw: Contestant = {
       device,
       prepare(problem) {
         const name = implementationName(problem);
-        const variants = cases[name];
+        const plain = problem.case.cold === true ? plainKernels[name] : undefined;
+        const variants = plain === undefined ? cases[name] : [plain, ...(cases[name] ?? [])];
         if (variants === undefined)
           return Promise.reject(new NotSupportedError(`nobody has written ${name} by hand yet`));
         return Promise.resolve(
           variants.map((variant) => async () => {
-            const kit = new Kit(device, host);
+            const kit = new Kit(device, host, problem.case.cold);
             try {
               return await variant(problem, kit);
             } catch (error) {

@@ -44,7 +44,7 @@ export interface ProductKernel {
 }
 
 /** How many scalars a unit has. */
-export function widthOf(unit: Unit): number {
+function widthOf(unit: Unit): number {
   return { f32: 1, vec2f: 2, vec4f: 4 }[unit];
 }
 

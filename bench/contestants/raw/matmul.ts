@@ -37,15 +37,17 @@ export const inRegisters: ProductDesign = (_, text, size) => {
   return { kernel, workgroups: workgroupsOf(size, kernel) };
 };
 
-const largeProduct = 2 ** 27;
+function isWorthLargeTiles(lanes: number, { m, k, n }: ProductSize): boolean {
+  return lanes === 4 && m * k * n >= 2 ** 27;
+}
 
 /** As many sums to a lane as registers and the first-level cache will hold. */
 export function byBroadcasts(rows: 16 | 32): ProductDesign {
   return (kit, text, size) => {
     const lanes = requireVectorLanes(kit);
-    // With twice the rows compiling takes a second, and half the lanes gain nothing.
-    if (rows === 32 && (lanes === 4 || size.m * size.k * size.n < largeProduct))
-      throw new NotSupportedError("the product is too small for tiles of 32 rows");
+    // Twice the rows compile for twice as long, and gain a tenth where vectors are short.
+    if (rows === 32 && !isWorthLargeTiles(lanes, size))
+      throw new NotSupportedError("tiles of 32 rows gain nothing here");
     const vectors = lanes === 4 ? 2 : 1;
     const isTransposed = text.isTransposed === true;
     const kernel = registerTile(text, {
@@ -62,8 +64,8 @@ export function byBroadcasts(rows: 16 | 32): ProductDesign {
 
 /** The tile that is best for the size on a processor. */
 export const onProcessor: ProductDesign = (kit, text, size) => {
-  const isLarge = requireVectorLanes(kit) > 4 && size.m * size.k * size.n >= largeProduct;
-  return byBroadcasts(isLarge ? 32 : 16)(kit, text, size);
+  const rows = isWorthLargeTiles(requireVectorLanes(kit), size) ? 32 : 16;
+  return byBroadcasts(rows)(kit, text, size);
 };
 
 /** For few columns, which need not be whole tiles. */

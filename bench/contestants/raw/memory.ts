@@ -1,17 +1,15 @@
 /** What computations need at their peak: every buffer is made once, as large as it is ever needed. */
 
+import { batchOf } from "../../cases/memory.ts";
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
 
-/** How many rows of the batch a step takes; the grid of a dispatch says it to the kernels. */
-function rowsOf(batch: number, step: number): number {
-  const change = Math.ceil(step / 2);
-  return step % 2 === 1 ? batch - change : batch + change;
-}
-
-/** Four rows by four columns to an invocation; rows past the last fall on padding. */
+/**
+ * Four rows by four columns to an invocation; rows past the last fall on padding. How many rows a step
+ * takes is said by the grid.
+ */
 const layerCode = (activation: string): string => `
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> w: array<vec4f>;
@@ -42,7 +40,7 @@ async function varyingBatch({ inputs, values }: Problem, kit: Kit): Promise<Prep
     valueOf(values, "batch"),
     valueOf(values, "width"),
   ];
-  const rows = Array.from({ length: steps }, (_, step) => rowsOf(batch, step));
+  const rows = Array.from({ length: steps }, (_, step) => batchOf(batch, step));
   const padded = Math.ceil(Math.max(...rows) / 4) * 4;
   const [x, w1, w2] = ["x", "w1", "w2"].map((name) => kit.input(name, inputOf(inputs, name)));
   const inner = kit.buffer("inner", padded * width * 4);

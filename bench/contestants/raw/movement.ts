@@ -240,7 +240,7 @@ function throughTexture(sources: readonly Rows[], y: GPUBuffer, rows: number, ki
   const { maxTextureDimension2D: most } = kit.device.limits;
   if (strides.some((stride) => stride % 256 > 0) || width > most)
     throw new NotSupportedError("a texture cannot take these rows");
-  const band = Math.min(rows, most, bandBytes / (4 * width));
+  const band = Math.max(1, Math.min(rows, most, Math.floor(bandBytes / (4 * width))));
   const texture = kit.texture("band of rows", [width, band], "r32uint");
   const record = (encoder: GPUCommandEncoder): void => {
     for (let row = 0; row < rows; row += band) {

@@ -58,7 +58,7 @@ export class SlotPool {
   }
 }
 
-export interface Trace {
+interface Trace {
   readonly bytes: Numbers;
   readonly places: Numbers;
   readonly window: number;

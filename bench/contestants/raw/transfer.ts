@@ -144,12 +144,15 @@ class Belt {
     slot.buffer.unmap();
     slot.view = undefined;
     this.#device.queue.submit([this.#encoder.finish()]);
-    slot.mapping = slot.buffer.mapAsync(GPUMapMode.WRITE).then(() => {
-      slot.view = new Float32Array(slot.buffer.getMappedRange());
-    });
+    slot.mapping = this.#map(slot);
     this.#encoder = undefined;
     this.#used = 0;
     this.#at = (this.#at + 1) % this.#slots.length;
+  }
+
+  async #map(slot: BeltSlot): Promise<void> {
+    await slot.buffer.mapAsync(GPUMapMode.WRITE);
+    slot.view = new Float32Array(slot.buffer.getMappedRange());
   }
 
   /** Nothing may be mapping when its buffers are destroyed. */

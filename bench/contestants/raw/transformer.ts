@@ -10,8 +10,8 @@ import type { Kit, Step } from "./kit.ts";
 import type { ProductSize, ProductText } from "./matmul-kernels.ts";
 import { inRegisters, inSharedMemory, onProcessor, productStep } from "./matmul.ts";
 import type { ProductDesign } from "./matmul.ts";
-import { layerNormByInvocation, layerNormByWorkgroup } from "./rows.ts";
-import type { RowKernel } from "./rows.ts";
+import { layerNorm, normByInvocation, normByWorkgroup } from "./norms.ts";
+import type { RowKernel } from "./row-kernels.ts";
 
 interface Style {
   readonly variant: string;
@@ -24,19 +24,19 @@ const styles: readonly Style[] = [
   {
     variant: "by broadcasts",
     product: onProcessor,
-    norm: () => layerNormByInvocation(1),
+    norm: () => normByInvocation(layerNorm, 1),
     attention: (kit, part) => attentionByLanes(part, requireVectorLanes(kit), true),
   },
   {
     variant: "in registers",
     product: inRegisters,
-    norm: () => layerNormByInvocation(1),
+    norm: () => normByInvocation(layerNorm, 1),
     attention: (_, part) => attentionByLanes(part, 8, false),
   },
   ...([32, 64] as const).map((edge): Style => ({
     variant: `${edge}x${edge} in shared memory`,
     product: inSharedMemory({ rows: edge, columns: edge, each: 4 }),
-    norm: layerNormByWorkgroup,
+    norm: (columns) => normByWorkgroup(layerNorm, columns),
     attention: (kit, part, sequence) => {
       requireHardware(kit);
       return attentionByWorkgroup(part, sequence);
