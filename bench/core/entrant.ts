@@ -12,6 +12,7 @@
 
 import { check } from "./check.ts";
 import type { Answer } from "./check.ts";
+import { chooseVariant, TooSlowError } from "./choose-variant.ts";
 import { NotSupportedError } from "./contract.ts";
 import type { BenchHost, Contestant, Prepared, Problem, Session, Variant } from "./contract.ts";
 import { copyCounts, deviceCounts, recordMemory, startPeak } from "./counting.ts";
@@ -229,38 +230,32 @@ export class Entrant {
     this.#deviceError ??= (event as GPUUncapturedErrorEvent).error.message;
   };
 
-  /** Checks every variant once, times the right ones, keeps the fastest and disposes the others. */
   async #choose(variants: readonly Variant[]): Promise<void> {
-    let fastest:
-      | { readonly prepared: Prepared; readonly ms: number; readonly error: number }
-      | undefined;
-    let wrong: unknown;
-    for (const prepare of variants) {
-      let prepared: Prepared | undefined;
-      try {
-        prepared = await this.#patiently(prepare(), "preparing");
-        await this.#runFirst(prepared);
-        const error = await this.#requireRight(prepared);
-        const ms = variants.length === 1 ? 0 : await this.#quickest(prepared);
-        if (prepared.variant !== undefined)
-          this.variants.push({ variant: prepared.variant, milliseconds: ms });
-        if (fastest === undefined || ms < fastest.ms) {
-          await fastest?.prepared.dispose();
-          fastest = { prepared, ms, error };
-        } else await prepared.dispose();
-      } catch (error) {
-        wrong ??= error;
-        await prepared?.dispose();
-      }
-    }
-    // A variant that is wrong is a defect, not a slow variant; one that the adapter cannot run is none.
-    if (fastest === undefined || (wrong !== undefined && !(wrong instanceof NotSupportedError))) {
-      await fastest?.prepared.dispose();
-      throw wrong;
-    }
-    this.#prepared = fastest.prepared;
-    this.maxError = fastest.error;
-    this.variant = fastest.prepared.variant ?? null;
+    const iterations = new WeakMap<Prepared, number>();
+    const { prepared, timings } = await chooseVariant(variants, {
+      enter: async (variant) => {
+        const made = await this.#patiently(variant(), "preparing");
+        try {
+          await this.#runFirst(made);
+          await this.#requireRight(made);
+        } catch (error) {
+          await made.dispose();
+          throw error;
+        }
+        return made;
+      },
+      time: async (made) => {
+        const count = iterations.get(made) ?? 1;
+        const started = this.#host.now();
+        const own = await this.#patiently(made.run(count), "an iteration");
+        const ms = (own ?? this.#host.now() - started) / count;
+        iterations.set(made, this.#iterationsFor(ms));
+        return ms;
+      },
+    });
+    this.#prepared = prepared;
+    this.variant = prepared.variant ?? null;
+    this.variants = [...timings];
   }
 
   /** Compiling may be part of it; even so, what takes that long would take the run's time for little. */
@@ -270,40 +265,27 @@ export class Entrant {
     await this.#patiently(prepared.run(1), "the first iteration");
     const ms = this.#host.now() - started;
     if (ms > longestMs) {
-      throw new Error(
+      throw new TooSlowError(
         `left out: its first iteration took ${(ms / 1000).toFixed(1)} s, and ${longestMs / 1000} s is this run's limit`,
       );
     }
   }
 
-  async #quickest(prepared: Prepared): Promise<number> {
-    const started = this.#host.now();
-    let best = Number.POSITIVE_INFINITY;
-    let iterations = 1;
-    for (let round = 0; round < 8; round++) {
-      const before = this.#host.now();
-      const own = await prepared.run(iterations);
-      const ms = (own ?? this.#host.now() - before) / iterations;
-      best = Math.min(best, ms);
-      if (round >= 2 && this.#host.now() - started > 10 * this.#pace.sampleMs) break;
-      iterations = this.#iterationsFor(ms);
-    }
-    return best;
-  }
-
+  /** The least of the rounds counts: one that the machine held up says nothing. */
   async #warmUp(): Promise<void> {
     const started = this.#host.now();
+    let least = Number.POSITIVE_INFINITY;
     let rounds = 0;
     do {
-      const ms = (await this.#timed(this.iterations)) / this.iterations;
-      this.roughMs = ms;
-      this.iterations = this.#iterationsFor(ms);
+      least = Math.min(least, (await this.#timed(this.iterations)) / this.iterations);
+      this.iterations = this.#iterationsFor(least);
       rounds++;
       // Work of a second has no launch to learn: once is enough.
     } while (
-      (rounds < 2 && this.roughMs < 1000) ||
+      (rounds < 2 && least < 1000) ||
       (this.#host.now() - started < this.#pace.warmUpMs && rounds < 200)
     );
+    this.roughMs = least;
   }
 
   #iterationsFor(ms: number): number {
@@ -322,13 +304,12 @@ export class Entrant {
     return own ?? elapsed;
   }
 
-  async #requireRight(prepared: Prepared): Promise<number> {
+  async #requireRight(prepared: Prepared): Promise<void> {
     const outputs = await this.#patiently(prepared.outputs(), "reading the outputs");
     const { failure, maxError } = check(outputs, this.#answers, this.#tolerance);
     this.#requireNoDeviceError();
     if (failure !== null) throw new Error(failure);
     this.maxError = Math.max(this.maxError ?? 0, maxError);
-    return maxError;
   }
 
   #requireNoDeviceError(): void {
