@@ -1,5 +1,6 @@
 /** Measures the floor anew, and writes it beside the other adapters' into `bench/floor.json`. */
 
+import { readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 
@@ -22,8 +23,16 @@ export function adapterKey(description: string): string {
   return /^[\w-]+/.exec(description)?.[0] ?? description;
 }
 
+/** Virtual machines give generations of processors one name: Linux tells them apart by their numbers. */
 export function processorName(): string {
-  return cpus()[0]?.model.trim() ?? "unknown";
+  const name = cpus()[0]?.model.trim() ?? "unknown";
+  if (process.platform !== "linux") return name;
+  const facts = readFileSync("/proc/cpuinfo", "utf8");
+  const numbers = ["cpu family", "model", "cache size"].flatMap((fact) => {
+    const found = new RegExp(`^${fact}\\s*: (.+)$`, "m").exec(facts);
+    return found === null ? [] : [`${fact} ${found[1]!}`];
+  });
+  return [name, ...numbers].join(", ");
 }
 
 /** The median of several fractions of each kernel. */

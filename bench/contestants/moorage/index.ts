@@ -62,7 +62,7 @@ class MoorageSession implements Session {
     if (program !== undefined) return await program(this.#runtime, problem, this.#host);
     const graph = graphs[name];
     if (graph === undefined) throw new NotSupportedError(`not yet: Moorage has no ${name}`);
-    return prepareGraph(this.#runtime, problem, this.#host, graph);
+    return prepareGraph(this.#runtime, problem, graph);
   }
 
   async close(): Promise<void> {
@@ -70,20 +70,16 @@ class MoorageSession implements Session {
   }
 }
 
-function prepareGraph(
-  runtime: Runtime,
-  { inputs, values }: Problem,
-  host: BenchHost,
-  graph: Graph,
-): Prepared {
+function prepareGraph(runtime: Runtime, { inputs, values }: Problem, graph: Graph): Prepared {
   const uploaded = upload(runtime, inputs);
   return {
     async run(iterations) {
       for (let index = 0; index < iterations; index++) {
         await runtime.scope((s) => void graph(s, uploaded, values));
       }
-      runtime.flush();
-      await host.wait(runtime.device);
+      // Not a flush and the host's wait: work in a new slab is held back until the device has it, and
+      // that wait would end before it was submitted. In Node, both wait alike.
+      await runtime.sync();
     },
     outputs: async () =>
       await runtime.scope(async (s) => {

@@ -9,7 +9,7 @@ import type { Program } from "./index.ts";
 import { transferPrograms } from "./transfers.ts";
 
 /** Tensors that come and go; those that are live at the end are read where the outputs are asked for. */
-function churn(runtime: Runtime, problem: Problem, host: BenchHost, isFilled: boolean): Prepared {
+function churn(runtime: Runtime, problem: Problem, isFilled: boolean): Prepared {
   const bytes = inputOf(problem.inputs, "bytes").data;
   const places = inputOf(problem.inputs, "places").data;
   const window = valueOf(problem.values, "window");
@@ -35,8 +35,7 @@ function churn(runtime: Runtime, problem: Problem, host: BenchHost, isFilled: bo
         release();
       }
       if (!isFilled) return;
-      runtime.flush();
-      await host.wait(runtime.device);
+      await runtime.sync();
     },
     async outputs() {
       allocate();
@@ -168,9 +167,8 @@ function recording(runtime: Runtime, { inputs, values }: Problem, host: BenchHos
 const ready = (prepared: Prepared): Promise<Prepared> => Promise.resolve(prepared);
 
 export const programs: Readonly<Record<string, Program>> = {
-  "allocation churn": (runtime, problem, host) => ready(churn(runtime, problem, host, false)),
-  "allocation churn with a fill": (runtime, problem, host) =>
-    ready(churn(runtime, problem, host, true)),
+  "allocation churn": (runtime, problem) => ready(churn(runtime, problem, false)),
+  "allocation churn with a fill": (runtime, problem) => ready(churn(runtime, problem, true)),
   "bump allocation": (runtime, problem) => ready(bumpAllocation(runtime, problem)),
   "pinned allocation": (runtime, problem) => ready(pinnedAllocation(runtime, problem)),
   "copy into pinned memory": (runtime, problem) => ready(copyIntoPinned(runtime, problem)),

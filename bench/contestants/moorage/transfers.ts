@@ -3,7 +3,7 @@
 import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
-import type { BenchHost, Numbers, Prepared, Problem } from "../../core/contract.ts";
+import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
 import type { Program } from "./index.ts";
 
 type Held = Tensor<"float32">;
@@ -12,7 +12,6 @@ type Held = Tensor<"float32">;
 function uploads(
   runtime: Runtime,
   { inputs }: Problem,
-  host: BenchHost,
   once: (data: Float32Array, shape: readonly number[], former: Held | undefined) => Held,
 ): Prepared {
   const { data, shape } = inputOf(inputs, "x");
@@ -22,25 +21,24 @@ function uploads(
       for (let iteration = 0; iteration < iterations; iteration++) {
         held = once(data as Float32Array, shape, held);
       }
-      runtime.flush();
-      await host.wait(runtime.device);
+      await runtime.sync();
     },
     outputs: async () => [await held!.data()],
     dispose: () => held?.dispose(),
   };
 }
 
-const upload: Program = (runtime, problem, host) =>
+const upload: Program = (runtime, problem) =>
   Promise.resolve(
-    uploads(runtime, problem, host, (data, shape, former) => {
+    uploads(runtime, problem, (data, shape, former) => {
       former?.dispose();
       return runtime.tensor(data, { shape, dtype: "float32", label: "upload" });
     }),
   );
 
-const write: Program = (runtime, problem, host) =>
+const write: Program = (runtime, problem) =>
   Promise.resolve(
-    uploads(runtime, problem, host, (data, shape, former) => {
+    uploads(runtime, problem, (data, shape, former) => {
       const target = former ?? runtime.empty(shape, { dtype: "float32", label: "written" });
       runtime.write(target, data);
       return target;
@@ -48,7 +46,7 @@ const write: Program = (runtime, problem, host) =>
   );
 
 /** Staging comes back when the device has read it: `allocAsync` waits where the budget is spent. */
-const throughPinned: Program = (runtime, { inputs }, host) => {
+const throughPinned: Program = (runtime, { inputs }) => {
   const { data, shape } = inputOf(inputs, "x");
   const staging = runtime.pinned.tensor({ shape, dtype: "float32", label: "staging" });
   let held: Held | undefined;
@@ -60,8 +58,7 @@ const throughPinned: Program = (runtime, { inputs }, host) => {
         held?.dispose();
         held = runtime.upload(staging);
       }
-      runtime.flush();
-      await host.wait(runtime.device);
+      await runtime.sync();
     },
     outputs: async () => [await held!.data()],
     dispose() {
