@@ -15,6 +15,7 @@ import { JaxKit } from "./jax-kit.ts";
 import type { Arrays, JaxArray, JaxGraph } from "./jax-kit.ts";
 import { jaxPrograms, jitGaps } from "./jax-programs.ts";
 import { gapOf } from "./peer-gaps.ts";
+import { warmedUp } from "./warmed-up.ts";
 
 const title = "jax-js 0.1.25";
 
@@ -71,7 +72,7 @@ async function open(host: BenchHost, isJit: boolean): Promise<Session> {
       backend.enter();
       const kit = new JaxKit(backend, host, isJit);
       const prepared = await prepare(kit, problem);
-      return {
+      const entering: Prepared = {
         async run(iterations) {
           backend.enter();
           return await prepared.run(iterations);
@@ -86,6 +87,7 @@ async function open(host: BenchHost, isJit: boolean): Promise<Session> {
           kit.dispose();
         },
       };
+      return await warmedUp(entering, problem);
     },
     close() {
       backend.close();

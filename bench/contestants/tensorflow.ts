@@ -10,6 +10,7 @@ import { tensorflowGraphs } from "./tensorflow-graphs.ts";
 import { TensorflowKit } from "./tensorflow-kit.ts";
 import type { Graph, Tensor, Tf, TfWebGpu } from "./tensorflow-kit.ts";
 import { tensorflowPrograms } from "./tensorflow-programs.ts";
+import { warmedUp } from "./warmed-up.ts";
 
 /** The kernels are registered for this name, so that every session's backend takes it in turn. */
 const backendName = "webgpu";
@@ -91,7 +92,7 @@ async function open(host: BenchHost): Promise<Session> {
         await prepared.dispose();
         kit.dispose();
       };
-      return { ...prepared, dispose };
+      return await warmedUp({ ...prepared, dispose }, problem);
     },
     close() {
       backend.dispose();

@@ -6,6 +6,7 @@
 import { implementationName } from "../../core/contract.ts";
 import type { BenchHost, Contestant, Session } from "../../core/contract.ts";
 import { gapOf } from "../peer-gaps.ts";
+import { warmedUp } from "../warmed-up.ts";
 import { OnnxKit } from "./kit.ts";
 import type { Ort } from "./kit.ts";
 import { ModelBuilder } from "./model-builder.ts";
@@ -92,7 +93,7 @@ async function open(host: BenchHost): Promise<Session> {
         await prepared.dispose();
         await kit.dispose();
       };
-      return { ...prepared, dispose };
+      return await warmedUp({ ...prepared, dispose }, problem);
     },
     async close() {
       // Where preparing failed, something may still be there.

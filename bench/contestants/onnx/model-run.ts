@@ -6,6 +6,7 @@ import type { Expected, Numbers, Prepared, Problem, Variant } from "../../core/c
 import { countDispatches } from "../../core/counting.ts";
 import { randomFrom } from "../../core/random.ts";
 import { toleranceOf } from "../../core/tolerances.ts";
+import { warmedUp } from "../warmed-up.ts";
 import type { Feeds, OnnxKit, OnnxModel, OrtSession, OrtTensor } from "./kit.ts";
 import { ModelBuilder } from "./model-builder.ts";
 
@@ -55,20 +56,17 @@ async function prepare(
     .join(", ");
   const common = { dispose, variant: variant === "" ? "run" : variant };
   if (problem.case.where === "null-device") {
-    return { ...common, ...recorded(kit, runner) };
+    return await warmedUp({ ...common, ...recorded(kit, runner) }, problem);
   }
+  const run = async (iterations: number): Promise<void> => {
+    for (let iteration = 0; iteration < iterations; iteration++) await runner.run();
+    await kit.finish();
+  };
+  const prepared = await warmedUp({ ...common, outputs, run }, problem);
   if (model.doubtful !== undefined) {
-    await runner.run();
     await requireRight(model.doubtful, problem, await outputs(), dispose);
   }
-  return {
-    ...common,
-    outputs,
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) await runner.run();
-      await kit.finish();
-    },
-  };
+  return prepared;
 }
 
 function build(
