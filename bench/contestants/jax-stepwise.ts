@@ -4,7 +4,7 @@
  */
 
 import { batchOf } from "../cases/memory.ts";
-import { inputOf, valueOf } from "../core/contract.ts";
+import { NotSupportedError, inputOf, valueOf } from "../core/contract.ts";
 import type { HostTensor, Prepared } from "../core/contract.ts";
 import type { JaxArray, JaxKit, JaxProgram } from "./jax-kit.ts";
 
@@ -49,6 +49,9 @@ async function inSteps(
 /** Compiled, all additions become one kernel. */
 const dependentKernels: JaxProgram = async (kit, { inputs, values }) => {
   const count = valueOf(values, "count");
+  // One kernel of many additions is the case of the chains; at 1,000 its own error says why it fails.
+  if (kit.isJit && count > 1 && count < 1000)
+    throw new NotSupportedError("it makes one kernel of them all");
   const most = kit.isJit ? count : pendingAtMost;
   const additions = (n: number): ((v: JaxArray, x: JaxArray) => JaxArray) =>
     kit.compile((v: JaxArray, x: JaxArray) => {

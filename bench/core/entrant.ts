@@ -227,6 +227,8 @@ export class Entrant {
   }
 
   readonly #onDeviceError = (event: Event): void => {
+    // The row tells of it; the platform need not print it among the tables.
+    event.preventDefault();
     this.#deviceError ??= (event as GPUUncapturedErrorEvent).error.message;
   };
 
