@@ -1,5 +1,6 @@
 /** Whole computations as models, with the operators that the runtime adds to the format for them. */
 
+import { edgeMapSigma } from "../../cases/edge-map.ts";
 import { layerNormEpsilon } from "../../cases/rows.ts";
 import type { OnnxModel, Values } from "./kit.ts";
 import { extended } from "./model-builder.ts";
@@ -51,28 +52,34 @@ const block =
     return m.op("Add", [after, m.op("MatMul", [inner, t["w2"]!])]);
   };
 
-const buildEdgeMap: OnnxModel["build"] = (m, { picture, taps }, { height = 0, width = 0 }) => {
-  const luma = m.constant({ shape: [3, 1], data: Float32Array.of(0.2126, 0.7152, 0.0722) });
-  // Across and down.
-  const sobel = m.constant({
-    shape: [2, 1, 3, 3],
-    data: Float32Array.of(-1, 0, 1, -2, 0, 2, -1, 0, 1, -1, -2, -1, 0, 0, 0, 1, 2, 1),
-  });
-  const count = 13;
-  const radius = (count - 1) / 2;
-  /** Rows and columns repeated at each edge. */
-  const padded = (x: string, rows: number, columns: number): string =>
-    m.op("Pad", [x, m.list(0, 0, rows, columns, 0, 0, rows, columns)], { mode: "edge" });
-  const filter = (...shape: readonly number[]): string =>
-    m.op("Reshape", [taps!, m.list(...shape)]);
-  let x = m.op("Reshape", [m.op("MatMul", [picture!, luma]), m.list(1, 1, height, width)]);
-  x = m.op("Conv", [padded(x, 0, radius), filter(1, 1, 1, count)]);
-  x = m.op("Conv", [padded(x, radius, 0), filter(1, 1, count, 1)]);
-  x = m.op("Conv", [padded(x, 1, 1), sobel]);
-  const magnitude = m.op("ReduceL2", [x, m.list(1)], { keepdims: 0 });
-  const highest = m.op("ReduceMax", [magnitude], { keepdims: 0 });
-  return m.op("Reshape", [m.op("Div", [magnitude, highest]), m.list(height, width)]);
-};
+/** With `copies` of the picture as channels, each convolved by itself where there are several. */
+const buildEdgeMap =
+  (copies: 1 | 2): OnnxModel["build"] =>
+  (m, { picture, taps }, { height = 0, width = 0 }) => {
+    const luma = m.constant({ shape: [3, 1], data: Float32Array.of(0.2126, 0.7152, 0.0722) });
+    // Across and down.
+    const sobel = m.constant({
+      shape: [2, 1, 3, 3],
+      data: Float32Array.of(-1, 0, 1, -2, 0, 2, -1, 0, 1, -1, -2, -1, 0, 0, 0, 1, 2, 1),
+    });
+    const count = 2 * Math.ceil(3 * edgeMapSigma) + 1;
+    const radius = (count - 1) / 2;
+    /** Rows and columns repeated at each edge. */
+    const padded = (x: string, rows: number, columns: number): string =>
+      m.op("Pad", [x, m.list(0, 0, rows, columns, 0, 0, rows, columns)], { mode: "edge" });
+    const filter = (...size: readonly number[]): string =>
+      m.op("Expand", [m.op("Reshape", [taps!, m.list(1, 1, ...size)]), m.list(copies, 1, ...size)]);
+    const convolved = (x: string, weights: string): string =>
+      m.op("Conv", [x, weights], { group: copies });
+    let x = m.op("Reshape", [m.op("MatMul", [picture!, luma]), m.list(1, 1, height, width)]);
+    if (copies > 1) x = m.op("Expand", [x, m.list(1, copies, height, width)]);
+    x = convolved(padded(x, 0, radius), filter(1, count));
+    x = convolved(padded(x, radius, 0), filter(count, 1));
+    x = convolved(padded(x, 1, 1), sobel);
+    const magnitude = m.op("ReduceL2", [x, m.list(1)], { keepdims: 0 });
+    const highest = m.op("ReduceMax", [magnitude], { keepdims: 0 });
+    return m.op("Reshape", [m.op("Div", [magnitude, highest]), m.list(height, width)]);
+  };
 
 export const mlp: OnnxModel = {
   weights: ["w1", "b1", "w2", "b2"],
@@ -93,11 +100,20 @@ export const transformerBlocks: readonly OnnxModel[] = [
   },
 ];
 
-export const edgeMaps: readonly OnnxModel[] = inLayouts({
-  weights: ["taps"],
-  build: buildEdgeMap,
-  isLong: true,
-});
+/**
+ * The runtime makes a product of matrices of every convolution that is not in groups, which is much for
+ * a filter of one channel on a software adapter: there, two copies in two groups take less.
+ */
+export const edgeMaps: readonly OnnxModel[] = [
+  { variant: "channels last", weights: ["taps"], build: buildEdgeMap(1), isLong: true },
+  {
+    variant: "in groups, channels first",
+    layout: "NCHW",
+    weights: ["taps"],
+    build: buildEdgeMap(2),
+    isLong: true,
+  },
+];
 
 /** The runtime's own choice is for real GPUs; the other order is the one that the format has. */
 export function inLayouts(model: OnnxModel): readonly OnnxModel[] {
