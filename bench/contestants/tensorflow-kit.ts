@@ -53,6 +53,17 @@ export class TensorflowKit {
     return this.constant(`${value}`, () => ({ shape: [], data: Float32Array.of(value) }));
   }
 
+  /** A buffer of the bench's own, of the kind that the library makes a tensor over without a copy. */
+  buffer(data: Numbers): GPUBuffer {
+    const buffer = this.device.createBuffer({
+      label: "bench: TensorFlow.js",
+      size: data.byteLength,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+    this.device.queue.writeBuffer(buffer, 0, data as GPUAllowSharedBufferSource);
+    return buffer;
+  }
+
   /** Submits what the library has recorded and holds back: it submits by itself every 15 dispatches only. */
   flush(): void {
     this.backend.ensureCommandEncoderReady();

@@ -25,19 +25,14 @@ const upload: Program = (kit, { inputs }) => {
 
 /**
  * Tensors that read from the device every time: one that was read keeps its numbers on the host and
- * gives them again. A tensor made over the same buffer, without a copy, has none yet.
+ * gives them again. Over a buffer of the bench's own each read has a tensor that has none yet.
  */
-function readers(kit: TensorflowKit, problem: Problem, count: number): Prepared {
-  const { data, shape } = inputOf(problem.inputs, "x");
+function readers(kit: TensorflowKit, { inputs }: Problem, count: number): Prepared {
+  const { data } = inputOf(inputs, "x");
   const size = data.length / count;
-  const sources = Array.from({ length: count }, (_, index) => {
-    const part = data.subarray(index * size, (index + 1) * size);
-    const tensor = kit.upload({ shape: count === 1 ? shape : [size], data: part });
-    const { buffer, tensorRef } = tensor.dataToGPU();
-    tensor.dispose();
-    return { buffer: buffer!, tensorRef };
-  });
-  kit.flush();
+  const buffers = Array.from({ length: count }, (_, index) =>
+    kit.buffer(data.subarray(index * size, (index + 1) * size)),
+  );
   const read = async (buffer: GPUBuffer): Promise<Numbers> => {
     const tensor = kit.tf.tensor({ buffer, zeroCopy: true }, [size], "float32");
     const numbers = await kit.read(tensor);
@@ -48,7 +43,7 @@ function readers(kit: TensorflowKit, problem: Problem, count: number): Prepared 
   return {
     async run(iterations) {
       for (let iteration = 0; iteration < iterations; iteration++) {
-        last = await Promise.all(sources.map(async ({ buffer }) => await read(buffer)));
+        last = await Promise.all(buffers.map(async (buffer) => await read(buffer)));
       }
     },
     outputs() {
@@ -57,7 +52,7 @@ function readers(kit: TensorflowKit, problem: Problem, count: number): Prepared 
       return Promise.resolve([all]);
     },
     dispose() {
-      for (const { tensorRef } of sources) tensorRef.dispose();
+      for (const buffer of buffers) buffer.destroy();
     },
   };
 }

@@ -23,10 +23,13 @@ export interface NullDeviceJob {
   readonly limits: MachineLimits;
 }
 
+/** What run.mjs sets for the bench's own process: a child does not inherit flags that were set at run time. */
+const engineFlags = ["--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "--expose-gc"];
+
 /** Runs the job in a child process, and gives its rows. Rejects where the child fails. */
 export function runOnNullDevice(job: NullDeviceJob): Promise<readonly BenchRow[]> {
   const child = fork(fileURLToPath(import.meta.url), [], {
-    execArgv: process.execArgv,
+    execArgv: [...process.execArgv, ...engineFlags],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
   return new Promise((resolve, reject) => {

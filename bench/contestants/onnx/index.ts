@@ -38,9 +38,6 @@ const wantedLimits = [
   "maxComputeWorkgroupsPerDimension",
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
-/** Where the runtime's WebAssembly is, for a page whose bundler moves it; beside the package otherwise. */
-export const onnxFiles: { wasmPaths?: string } = {};
-
 let loaded: Promise<Ort> | undefined;
 
 async function openDevice(host: BenchHost): Promise<GPUDevice> {
@@ -59,7 +56,6 @@ async function load(host: BenchHost): Promise<Ort> {
   // More threads would want workers and an isolated page; with the work on the device they do little.
   ort.env.wasm.numThreads = 1;
   ort.env.logLevel = "error";
-  if (onnxFiles.wasmPaths !== undefined) ort.env.wasm.wasmPaths = onnxFiles.wasmPaths;
   const device = await openDevice(host);
   const kit = new OnnxKit(ort, device, host);
   const model = new ModelBuilder();
