@@ -16,7 +16,7 @@ const floor = await readFloor(new URL("../../bench/floor.json", import.meta.url)
 const host = await openNodeHost();
 const known = floor[adapterKey(host.description)];
 const problems = floorProblems(allCases);
-const attempts = 4;
+const attempts = 6;
 
 test("every adapter in floor.json has every kernel of a quick run", () => {
   const keys = problems.map(floorKey).toSorted();
