@@ -13,7 +13,7 @@ const additions = `
 section:first-of-type{padding-top:.5rem}
 section h3{margin-top:0}`;
 
-/** Shows the plots of every suite that has any; says whether there is one. */
+/** Shows the plots of every suite that has some; says whether there is one. */
 export function showPlots(place: HTMLElement, result: BenchResult): boolean {
   const sections = bySuite(result.cases).flatMap((rows) => {
     const plots = suitePlots(rows, result);

@@ -15,7 +15,7 @@ export type UniformParameters = {
   readonly maxBytes: number;
 };
 
-/** Every size up to `maxBytes` is as likely as any other: hardly two blocks are alike. */
+/** Every size up to `maxBytes` is equally likely: hardly two blocks are alike. */
 export function uniformTrace(seed: number, changes: Partial<UniformParameters> = {}): Trace {
   const parameters = { allocationCount: 16_000, liveCount: 1024, maxBytes: 262_144, ...changes };
   const random = randomFrom(seed);
