@@ -3,10 +3,10 @@
 import type { Scope, Tensor } from "moorage";
 
 import { valueOf } from "../../core/contract.ts";
-import type { Graph, Operand } from "./index.ts";
 import { addRelu, luma, scaleBySquares, sobelMagnitude } from "./kernels.ts";
 import { layerNorm } from "./layer-norm.ts";
 import { networkGraphs } from "./networks.ts";
+import type { Graph, Operand } from "./program.ts";
 
 type Result<S> = Tensor<"float32", S>;
 

@@ -1,7 +1,7 @@
 /** Moorage, as its users would write it: operations in a scope for each iteration. */
 
 import { createRuntime, GiB } from "moorage";
-import type { Runtime, Scope, Tensor } from "moorage";
+import type { Runtime, Tensor } from "moorage";
 
 import { implementationName, NotSupportedError } from "../../core/contract.ts";
 import type {
@@ -14,6 +14,7 @@ import type {
   Session,
 } from "../../core/contract.ts";
 import { graphs } from "./graphs.ts";
+import type { Graph, Operand } from "./program.ts";
 import { programs } from "./programs.ts";
 
 export const moorage: Contestant = {
@@ -29,21 +30,6 @@ export const moorage: Contestant = {
     return new MoorageSession(runtime, host);
   },
 };
-
-/** What a graph computes with: a tensor of any dtype. */
-export type Operand = Tensor<"float32">;
-
-/** From the inputs of a case to its outputs, in any scope. */
-export type Graph = <S>(
-  s: Scope<S>,
-  inputs: Readonly<Record<string, Operand>>,
-  values: Readonly<Record<string, number>>,
-) =>
-  | Tensor<"float32" | "int32" | "uint32", S>
-  | readonly Tensor<"float32" | "int32" | "uint32", S>[];
-
-/** A case that is not one graph over uploaded inputs. */
-export type Program = (runtime: Runtime, problem: Problem, host: BenchHost) => Promise<Prepared>;
 
 class MoorageSession implements Session {
   readonly device: GPUDevice;

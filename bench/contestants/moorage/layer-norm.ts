@@ -2,8 +2,8 @@
 
 import type { Scope, Tensor } from "moorage";
 
-import type { Operand } from "./index.ts";
 import { scaleAndShift, subtractScaled } from "./kernels.ts";
+import type { Operand } from "./program.ts";
 
 type Result<S> = Tensor<"float32", S>;
 

@@ -3,9 +3,9 @@
 import type { Scope, Tensor } from "moorage";
 
 import { batchOf } from "../../cases/memory.ts";
-import type { Graph, Operand } from "./index.ts";
 import { addRelu, gelu } from "./kernels.ts";
 import { layerNorm } from "./layer-norm.ts";
+import type { Graph, Operand } from "./program.ts";
 
 type Result<S> = Tensor<"float32", S>;
 

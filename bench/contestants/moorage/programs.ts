@@ -5,7 +5,7 @@ import type { Runtime, Tensor } from "moorage";
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { BenchHost, Numbers, Prepared, Problem } from "../../core/contract.ts";
 import { countDispatches } from "../../core/counting.ts";
-import type { Program } from "./index.ts";
+import type { Program } from "./program.ts";
 import { transferPrograms } from "./transfers.ts";
 
 /** Tensors that come and go; those that are live at the end are read where the outputs are asked for. */

@@ -4,7 +4,7 @@ import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
-import type { Program } from "./index.ts";
+import type { Program } from "./program.ts";
 
 type Held = Tensor<"float32">;
 

@@ -5,9 +5,9 @@
 
 import { NotSupportedError } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
 import { classCount, countClasses, none, SlotPool, traceOf } from "./slot-pool.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** The first element of each slot, by copies on the device. */
 async function firstsOf(

@@ -6,12 +6,12 @@
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireVectorLanes } from "./adapter.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
 import { registerTile, workgroupsOf } from "./matmul-kernels.ts";
 import type { ProductText } from "./matmul-kernels.ts";
 import { inRegisters, inSharedMemory, productStep } from "./matmul.ts";
 import type { ProductDesign } from "./matmul.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** Heights, widths and channels are powers of two; `size.more` holds height, width and two logarithms. */
 const convolution: ProductText = {

@@ -8,8 +8,8 @@ import type { Prepared, Problem } from "../../core/contract.ts";
 import { fixedSubgroupSize, requireHardware, requireVectorLanes } from "./adapter.ts";
 import { attentionBySubgroup, attentionByWorkgroup } from "./attention.ts";
 import type { AttentionKernel } from "./attention.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 import { times } from "./wgsl.ts";
 
 /** One row times a matrix [width, width], or several of them, which are `size.x * size.x * 4` vec4 apart. */

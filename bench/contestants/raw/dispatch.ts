@@ -6,8 +6,8 @@
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import { countDispatches } from "../../core/counting.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** One workgroup of 64 invocations, a vec4 each: 256 elements. */
 const code = `

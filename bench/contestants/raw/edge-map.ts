@@ -10,8 +10,8 @@ import {
   lumaAlongRows,
   normalise,
 } from "./edge-map-kernels.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** What every kernel binds after its own buffers: the weights, and height and width. */
 interface Shared {

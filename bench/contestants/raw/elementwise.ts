@@ -2,8 +2,8 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** A kernel over vec4: its bindings by name, and the statements that make `y[at]` of `x[at]`. */
 interface Body {

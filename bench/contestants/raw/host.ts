@@ -2,8 +2,8 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 function onHost(
   work: () => void,

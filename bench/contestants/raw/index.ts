@@ -4,7 +4,7 @@
  */
 
 import { implementationName, NotSupportedError } from "../../core/contract.ts";
-import type { Contestant, Prepared, Problem } from "../../core/contract.ts";
+import type { Contestant } from "../../core/contract.ts";
 import { allocPools } from "./alloc.ts";
 import { convolutionKernels } from "./convolution.ts";
 import { dispatchChains } from "./dispatch.ts";
@@ -20,9 +20,7 @@ import { plainKernels } from "./plain.ts";
 import { reductionKernels } from "./reductions.ts";
 import { rowKernels } from "./rows.ts";
 import { transferPaths } from "./transfer.ts";
-
-/** A way to do a case by hand, over a kit of its own; a case lists those worth trying, the likeliest first. */
-export type RawVariant = (problem: Problem, kit: Kit) => Promise<Prepared>;
+import type { RawVariant } from "./variant.ts";
 
 const cases: Readonly<Record<string, readonly RawVariant[]>> = {
   ...allocPools,

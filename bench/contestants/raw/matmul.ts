@@ -3,7 +3,6 @@
 import { inputOf, NotSupportedError, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireHardware, requireVectorLanes } from "./adapter.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
 import {
   registerTile,
@@ -13,6 +12,7 @@ import {
   workgroupsOf,
 } from "./matmul-kernels.ts";
 import type { ProductKernel, ProductSize, ProductText, SharedTile } from "./matmul-kernels.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** One way to compute a product on the kit's adapter; throws NotSupportedError where it cannot. */
 export type ProductDesign = (

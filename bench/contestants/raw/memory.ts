@@ -3,8 +3,8 @@
 import { batchOf } from "../../cases/memory.ts";
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 /**
  * Four rows by four columns to an invocation; rows past the last fall on padding. How many rows a step

@@ -2,11 +2,11 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
 import type { ProductText } from "./matmul-kernels.ts";
 import { inRegisters, inSharedMemory, ofFewColumns, onProcessor, productStep } from "./matmul.ts";
 import type { ProductDesign } from "./matmul.ts";
+import type { RawVariant } from "./variant.ts";
 import { times } from "./wgsl.ts";
 
 const hiddenText: ProductText = {

@@ -7,8 +7,8 @@
 import { inputOf, NotSupportedError, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireHardware } from "./adapter.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** `[d0, d1, d2, d3]` becomes `[d2, d0, d3, d1]`; a transpose is that with one row of d0 and of d2. */
 interface Axes {

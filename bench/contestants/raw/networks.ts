@@ -1,9 +1,9 @@
 /** Whole computations by hand. */
 
 import { decodingVariants } from "./decoding.ts";
-import type { RawVariant } from "./index.ts";
 import { mlpVariants } from "./mlp.ts";
 import { transformerVariants } from "./transformer.ts";
+import type { RawVariant } from "./variant.ts";
 
 export const networkKernels: Readonly<Record<string, readonly RawVariant[]>> = {
   mlp: mlpVariants,

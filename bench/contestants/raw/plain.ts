@@ -5,8 +5,8 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 
 const variant = "plain";
 

@@ -4,10 +4,10 @@
  */
 
 import { inputOf, NotSupportedError, valueOf } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
 import { ringName, rings } from "./transfer-rings.ts";
 import type { Ring } from "./transfer-rings.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** What a tensor holds on the device, in pieces: one is copied out while the next arrive. */
 class Reader {

@@ -5,8 +5,8 @@ import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireHardware } from "./adapter.ts";
 import { acrossWorkgroup, comesFirst, finish, startOf, take, takeFour } from "./folds.ts";
 import type { Fold } from "./folds.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
+import type { RawVariant } from "./variant.ts";
 import { times } from "./wgsl.ts";
 
 /** Vec4 values, and with argmax the place of each of their elements. */

@@ -3,12 +3,12 @@
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireHardware } from "./adapter.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
 import { layerNorm, normByInvocation, normByWorkgroup, rmsNorm } from "./norms.ts";
 import type { Norm } from "./norms.ts";
 import type { RowKernel } from "./row-kernels.ts";
 import { softmaxByWorkgroup, softmaxInThree, softmaxInTwo } from "./softmax.ts";
+import type { RawVariant } from "./variant.ts";
 
 async function run(
   { values, inputs }: Problem,

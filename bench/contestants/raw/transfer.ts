@@ -5,11 +5,11 @@
 
 import { inputOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit } from "./kit.ts";
 import { readBackPaths } from "./read-back.ts";
 import { MiB, ringName, rings } from "./transfer-rings.ts";
 import type { Ring } from "./transfer-rings.ts";
+import type { RawVariant } from "./variant.ts";
 
 /** Bytes may be on their way up to this; then the host waits. */
 const mostInFlightBytes = 256 * MiB;

@@ -5,13 +5,13 @@ import type { Prepared, Problem } from "../../core/contract.ts";
 import { requireHardware, requireVectorLanes } from "./adapter.ts";
 import { attentionByLanes, attentionByWorkgroup } from "./attention.ts";
 import type { AttentionKernel } from "./attention.ts";
-import type { RawVariant } from "./index.ts";
 import type { Kit, Step } from "./kit.ts";
 import type { ProductSize, ProductText } from "./matmul-kernels.ts";
 import { inRegisters, inSharedMemory, onProcessor, productStep } from "./matmul.ts";
 import type { ProductDesign } from "./matmul.ts";
 import { layerNorm, normByInvocation, normByWorkgroup } from "./norms.ts";
 import type { RowKernel } from "./row-kernels.ts";
+import type { RawVariant } from "./variant.ts";
 
 interface Style {
   readonly variant: string;
