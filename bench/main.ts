@@ -3,7 +3,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 
 import { allCases } from "./cases/index.ts";
-import { fullSettings, quickSettings } from "./core/measure.ts";
+import { settingsOf } from "./core/measure.ts";
 import type { BenchResult, BenchRow } from "./core/results.ts";
 import { runBench, selectProblems } from "./core/run-bench.ts";
 import type { Selection } from "./core/run-bench.ts";
@@ -68,19 +68,27 @@ async function run(
   requireProblems(selection);
   const host = await openNodeHost(command.adapter);
   const contestants = await loadContestants(command.contestants);
-  const { seed, repetitionCount, quick } = command;
+  const { seed, repetitionCount, quick, precision } = command;
+  const settings = settingsOf(quick, precision);
   const onDevice = allCases.filter(({ where }) => where === undefined);
   const { limits, rows, memoryOverTime } = await runBench({
     host,
     cases: onDevice,
     contestants,
     selection,
-    settings: quick ? quickSettings : fullSettings,
+    settings,
     seed,
     repetitionCount,
     onProgress: ({ done, total, what }) => showProgress(done, total, what),
   });
-  const job = { selection, contestants: command.contestants, seed, repetitionCount, limits };
+  const job = {
+    selection,
+    contestants: command.contestants,
+    settings,
+    seed,
+    repetitionCount,
+    limits,
+  };
   let withoutDevice: readonly BenchRow[] = [];
   const onNull = allCases.filter(({ where }) => where === "null-device");
   if (selectProblems(onNull, selection).length > 0 && !host.isInterrupted()) {

@@ -11,13 +11,20 @@ function churn(count: number, window: number): CaseSize {
   return { label: `${count}, ${window} live`, values: { count, window } };
 }
 
-/** Log-uniform multiples of 4 bytes. */
+/**
+ * Log-uniform multiples of 4 bytes: one of each of `count` equal steps of the logarithm, in any order.
+ * Drawn freely, their sum would depend on the few largest, and the time of a fill with it.
+ */
 function byteCounts(random: Random, count: number): HostTensor {
   const ratio = largestBytes / smallestBytes;
   const data = Uint32Array.from(
     { length: count },
-    () => Math.round((smallestBytes * ratio ** random.next()) / 4) * 4,
+    (_, step) => Math.round((smallestBytes * ratio ** ((step + 0.5) / count)) / 4) * 4,
   );
+  for (let last = count - 1; last > 0; last--) {
+    const other = random.integer(last + 1);
+    [data[last], data[other]] = [data[other]!, data[last]!];
+  }
   return { shape: [count], data };
 }
 

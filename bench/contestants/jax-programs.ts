@@ -2,7 +2,7 @@
 
 import { inputOf, valueOf } from "../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../core/contract.ts";
-import { countDispatches } from "../core/counting.ts";
+import { timedRecording } from "../core/recording.ts";
 import type { JaxArray, JaxKit, JaxProgram } from "./jax-kit.ts";
 import { jaxStepwise, pendingAtMost } from "./jax-stepwise.ts";
 
@@ -93,31 +93,15 @@ const recording: JaxProgram = async (kit, { inputs, values }) => {
   const { host, device } = kit;
   const count = valueOf(values, "count");
   const x = await kit.upload(inputOf(inputs, "x"));
-  const record = (): Promise<number> => {
-    const started = host.now();
+  const record = (): void => {
     let v = x.ref;
     for (let step = 1; step <= count; step++) {
       v = v.add(x.ref);
       if (step % pendingAtMost === 0) v.ref.gpuBufferSync();
     }
     v.gpuBufferSync();
-    return Promise.resolve(host.now() - started);
   };
-  return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        milliseconds += await record();
-        await host.wait(device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const { dispatches } = await countDispatches(device, record);
-      return [Float32Array.of(dispatches)];
-    },
-    dispose: () => x.dispose(),
-  };
+  return { ...timedRecording(host, device, record), dispose: () => x.dispose() };
 };
 
 export const jaxPrograms: Readonly<Record<string, JaxProgram>> = {

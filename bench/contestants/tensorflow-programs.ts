@@ -2,7 +2,7 @@
 
 import { inputOf, valueOf } from "../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../core/contract.ts";
-import { countDispatches } from "../core/counting.ts";
+import { timedRecording } from "../core/recording.ts";
 import type { Tensor, TensorflowKit } from "./tensorflow-kit.ts";
 
 export type Program = (kit: TensorflowKit, problem: Problem) => Prepared;
@@ -148,30 +148,14 @@ const recording: Program = (kit, { inputs, values }) => {
   const { tf, host } = kit;
   const count = valueOf(values, "count");
   const x = kit.upload(inputOf(inputs, "x"));
-  const record = (): Promise<number> => {
-    const started = host.now();
+  const record = (): void => {
     tf.tidy(() => {
       let v = x;
       for (let step = 0; step < count; step++) v = tf.add(v, x);
     });
     kit.flush();
-    return Promise.resolve(host.now() - started);
   };
-  return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        milliseconds += await record();
-        await host.wait(kit.device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const { dispatches } = await countDispatches(kit.device, record);
-      return [Float32Array.of(dispatches)];
-    },
-    dispose: () => x.dispose(),
-  };
+  return { ...timedRecording(host, kit.device, record), dispose: () => x.dispose() };
 };
 
 export const tensorflowPrograms: Readonly<Record<string, Program>> = {

@@ -26,6 +26,7 @@ export class TooSlowError extends Error {
 
 interface Candidate {
   readonly prepared: Prepared;
+  readonly index: number;
   ms: number;
 }
 
@@ -41,12 +42,17 @@ const playOffRounds = 4;
 export async function chooseVariant(
   variants: readonly Variant[],
   trial: Trial,
-): Promise<{ readonly prepared: Prepared; readonly timings: readonly Timing[] }> {
+): Promise<{
+  readonly prepared: Prepared;
+  /** Its place among the variants. */
+  readonly index: number;
+  readonly timings: readonly Timing[];
+}> {
   let best: Candidate[] = [];
   const all: Candidate[] = [];
   let excuse: unknown;
   try {
-    for (const variant of variants) {
+    for (const [index, variant] of variants.entries()) {
       let prepared: Prepared;
       try {
         prepared = await trial.enter(variant);
@@ -55,7 +61,7 @@ export async function chooseVariant(
         excuse ??= error;
         continue;
       }
-      const candidate = { prepared, ms: Number.POSITIVE_INFINITY };
+      const candidate = { prepared, index, ms: Number.POSITIVE_INFINITY };
       best.push(candidate);
       all.push(candidate);
       if (variants.length === 1) break;
@@ -79,7 +85,8 @@ export async function chooseVariant(
   const timings = all.flatMap(({ prepared: { variant }, ms }) =>
     variant === undefined ? [] : [{ variant, milliseconds: Number.isFinite(ms) ? ms : 0 }],
   );
-  return { prepared: best[0]!.prepared, timings };
+  const { prepared, index } = best[0]!;
+  return { prepared, index, timings };
 }
 
 async function timeAgain(candidate: Candidate, trial: Trial): Promise<void> {

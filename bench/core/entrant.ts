@@ -5,19 +5,20 @@
  *   2. prepare   upload, compile; of several variants the fastest right one is kept
  *   3. check     the outputs against float64, before any time counts
  *   4. warm up   until the engine and the device have seen it, and a sample's length is known
- *   5. sample    (in turn with the others; see measure.ts)
+ *   5. sample    (in turn with the others; see rounds.ts)
  *   6. check     again, what the samples left
  *   7. dispose   and look what is still held
+ *
+ * A cold start goes through all of them for every sample.
  */
 
-import { check } from "./check.ts";
-import type { Answer } from "./check.ts";
 import { chooseVariant, TooSlowError } from "./choose-variant.ts";
 import { NotSupportedError } from "./contract.ts";
-import type { BenchHost, Contestant, Prepared, Problem, Session, Variant } from "./contract.ts";
+import type { BenchHost, Contestant, Prepared } from "./contract.ts";
 import { copyCounts, deviceCounts, recordMemory, startPeak } from "./counting.ts";
 import type { DeviceCounts, MemoryPoint } from "./counting.ts";
-import type { Tolerance } from "./tolerances.ts";
+import { firstLine, OpenContestant } from "./open-contestant.ts";
+import type { Question } from "./open-contestant.ts";
 
 export interface Pace {
   /** How long a sample should take, in milliseconds. */
@@ -56,6 +57,8 @@ export class Entrant {
   maxError: number | null = null;
   variant: string | null = null;
   variants: { readonly variant: string; readonly milliseconds: number }[] = [];
+  /** Which of its variants: chosen here, or given by an earlier repetition. */
+  choice: number | undefined;
   iterations = 1;
   /** Of one iteration, from the warm-up. */
   roughMs = 0;
@@ -65,32 +68,24 @@ export class Entrant {
   memory: readonly MemoryPoint[] = [];
 
   readonly #host: BenchHost;
-  readonly #problem: Problem;
-  readonly #answers: readonly Answer[];
-  readonly #tolerance: Tolerance;
+  readonly #question: Question;
   readonly #pace: Pace;
-  #session: Session | undefined;
+  #open: OpenContestant | undefined;
   #prepared: Prepared | undefined;
-  /** Live on a device that a contestant keeps between problems. */
-  #bytesBefore = 0;
-  #deviceError: string | undefined;
-  /** The variant that was quickest to start. */
-  #coldest = 0;
 
+  /** With `choice`, the variant of that place runs, and no other is tried. */
   constructor(
     contestant: Contestant,
     host: BenchHost,
-    problem: Problem,
-    answers: readonly Answer[],
-    tolerance: Tolerance,
+    question: Omit<Question, "patienceMs">,
     pace: Pace,
+    choice?: number,
   ) {
     this.contestant = contestant;
     this.#host = host;
-    this.#problem = problem;
-    this.#answers = answers;
-    this.#tolerance = tolerance;
+    this.#question = { ...question, patienceMs: pace.patienceMs };
     this.#pace = pace;
+    this.choice = choice;
   }
 
   get isReady(): boolean {
@@ -100,11 +95,11 @@ export class Entrant {
   /** Steps 1 to 4. A contestant that fails says why in `failure`, and is closed. */
   async enter(): Promise<void> {
     await this.#attempt(async () => {
-      await this.#openSession();
-      await this.#choose(await this.#variants());
+      const open = await this.#openSession();
+      await this.#choose(open);
       // Reading the outputs for the check is the bench's doing, not the case's.
-      startPeak(this.#session!.device);
-      if (this.#problem.case.unit === "bytes") return;
+      startPeak(open.device);
+      if (this.#isBytes) return;
       await this.#warmUp();
     });
   }
@@ -112,12 +107,14 @@ export class Entrant {
   /** Step 5: one sample, in milliseconds (or bytes) to an iteration. */
   async sample(round: number): Promise<void> {
     await this.#attempt(async () => {
-      const device = this.#session!.device;
-      const before = copyCounts(device);
+      const open = this.#open!;
+      const before = copyCounts(open.device);
       const heapBefore = this.#host.heap();
-      const value = await this.#measured();
+      const value = this.#isBytes
+        ? await this.#watched(open)
+        : await open.run(this.#prepared!, this.iterations);
       const heapAfter = this.#host.heap();
-      this.#count(before, this.iterations);
+      this.#count(open, before, this.iterations);
       if (heapBefore !== undefined && heapAfter !== undefined) {
         this.counted.knowsHeap = true;
         const collections = heapAfter.collectionCount - heapBefore.collectionCount;
@@ -126,43 +123,55 @@ export class Entrant {
         if (collections === 0 && growth > 0) this.counted.heapBytes += growth;
       }
       this.samples[round] = value / this.iterations;
-      this.#requireNoDeviceError();
+      open.requireNoDeviceError();
     });
   }
 
   /** Where bytes are the measure, their course is recorded beside their peak. */
-  async #measured(): Promise<number> {
-    if (this.#problem.case.unit !== "bytes") return await this.#timed(this.iterations);
-    const { device } = this.#session!;
-    const { result, points } = await recordMemory(this.#host, device, () => this.#timed(1));
+  async #watched(open: OpenContestant): Promise<number> {
+    const before = deviceCounts(open.device).liveBytes - open.liveBytes;
+    const { result, points } = await recordMemory(this.#host, open.device, () =>
+      open.run(this.#prepared!, 1),
+    );
     this.memory = points.map(({ milliseconds, liveBytes }) => ({
       milliseconds,
-      liveBytes: liveBytes - this.#bytesBefore,
+      liveBytes: liveBytes - before,
     }));
     return result;
   }
 
   /**
    * A sample of something that happens once: a new session each time, and its first iteration. The
-   * first of them tries every variant, each in a session of its own, and the quickest is kept.
+   * first of them tries every variant, each in sessions of its own, and the quickest is kept.
    */
   async sampleCold(round: number): Promise<void> {
     await this.#attempt(async () => {
-      if (round > 0 || this.contestant.keepsDevice === true) {
-        this.samples[round] = (await this.#coldStart(this.#coldest)).ms;
-        return;
+      if (this.choice === undefined && this.contestant.keepsDevice !== true) {
+        await this.#chooseColdest();
       }
-      let best: number | undefined;
-      let count = 1;
-      for (let which = 0; which < count; which++) {
-        const { ms, variantCount, variant } = await this.#coldStart(which);
-        count = variantCount;
-        if (ms === Number.POSITIVE_INFINITY) continue;
-        if (variant !== undefined) this.variants.push({ variant, milliseconds: ms });
-        if (best !== undefined && best <= ms) continue;
-        [best, this.#coldest, this.variant] = [ms, which, variant ?? null];
-      }
-      this.samples[round] = best;
+      const { ms, variant } = await this.#coldStart(this.choice ?? 0);
+      this.variant = variant ?? null;
+      this.samples[round] = ms;
+    });
+  }
+
+  /** Each variant starts twice; the lesser time counts. */
+  async #chooseColdest(): Promise<void> {
+    const times: number[] = [];
+    const names: (string | undefined)[] = [];
+    let count = 1;
+    for (let start = 0; start < 2 * count; start++) {
+      const which = start % count;
+      const { ms, variantCount, variant } = await this.#coldStart(which);
+      count = variantCount;
+      times[which] = Math.min(times[which] ?? Number.POSITIVE_INFINITY, ms);
+      names[which] = variant;
+    }
+    this.choice = times.indexOf(Math.min(...times));
+    this.variants = times.flatMap((milliseconds, which) => {
+      const variant = names[which];
+      const isRun = variant !== undefined && Number.isFinite(milliseconds);
+      return isRun ? [{ variant, milliseconds }] : [];
     });
   }
 
@@ -170,24 +179,24 @@ export class Entrant {
   async #coldStart(
     which: number,
   ): Promise<{ readonly ms: number; readonly variantCount: number; readonly variant?: string }> {
-    await this.#openSession();
-    await this.#host.wait(this.#session!.device);
-    const before = copyCounts(this.#session!.device);
+    const open = await this.#openSession();
+    await this.#host.wait(open.device);
+    const before = copyCounts(open.device);
     const started = this.#host.now();
-    const variants = await this.#variants();
+    const variants = await open.variants();
     const variantCount = variants.length;
     try {
-      this.#prepared = await this.#patiently(variants[which]!(), "preparing");
+      this.#prepared = await open.prepare(variants[which]!);
     } catch (error) {
       if (!(error instanceof NotSupportedError) || variantCount === 1) throw error;
       await this.#close();
       return { ms: Number.POSITIVE_INFINITY, variantCount };
     }
-    await this.#timed(1);
+    await open.run(this.#prepared, 1);
     const ms = this.#host.now() - started;
-    this.#count(before, 1);
+    this.#count(open, before, 1);
     this.#notePeak();
-    await this.#requireRight(this.#prepared);
+    await this.#requireRight(open, this.#prepared);
     this.roughMs = ms;
     const { variant } = this.#prepared;
     await this.#close();
@@ -195,8 +204,8 @@ export class Entrant {
   }
 
   /** Adds what was made on the device since `before`. */
-  #count(before: DeviceCounts, iterations: number): void {
-    const after = deviceCounts(this.#session!.device);
+  #count({ device }: OpenContestant, before: DeviceCounts, iterations: number): void {
+    const after = deviceCounts(device);
     this.counted.buffersCreated += after.buffersCreated - before.buffersCreated;
     this.counted.bindGroupsCreated += after.bindGroupsCreated - before.bindGroupsCreated;
     this.counted.pipelinesCreated += after.pipelinesCreated - before.pipelinesCreated;
@@ -207,39 +216,32 @@ export class Entrant {
   async leave(): Promise<void> {
     await this.#attempt(async () => {
       this.#notePeak();
-      if (this.#prepared !== undefined) await this.#requireRight(this.#prepared);
+      if (this.#prepared !== undefined) await this.#requireRight(this.#open!, this.#prepared);
       await this.#close();
     });
     if (this.failure !== null) this.samples.length = 0;
   }
 
-  async #openSession(): Promise<void> {
-    this.#session = await this.#patiently(this.contestant.open(this.#host), "opening");
-    const { device } = this.#session;
-    this.#bytesBefore = deviceCounts(device).liveBytes;
-    startPeak(device);
-    device.addEventListener("uncapturederror", this.#onDeviceError);
+  get #isBytes(): boolean {
+    return this.#question.problem.case.unit === "bytes";
   }
 
-  async #variants(): Promise<readonly Variant[]> {
-    const made = await this.#patiently(this.#session!.prepare(this.#problem), "preparing");
-    return "run" in made ? [() => Promise.resolve(made)] : made;
+  async #openSession(): Promise<OpenContestant> {
+    this.#open = await OpenContestant.open(this.contestant, this.#host, this.#question);
+    return this.#open;
   }
 
-  readonly #onDeviceError = (event: Event): void => {
-    // The row tells of it; the platform need not print it among the tables.
-    event.preventDefault();
-    this.#deviceError ??= (event as GPUUncapturedErrorEvent).error.message;
-  };
-
-  async #choose(variants: readonly Variant[]): Promise<void> {
+  async #choose(open: OpenContestant): Promise<void> {
+    const all = await open.variants();
+    const first = this.choice ?? 0;
+    const candidates = this.choice === undefined ? all : all.slice(first, first + 1);
     const iterations = new WeakMap<Prepared, number>();
-    const { prepared, timings } = await chooseVariant(variants, {
+    const { prepared, index, timings } = await chooseVariant(candidates, {
       enter: async (variant) => {
-        const made = await this.#patiently(variant(), "preparing");
+        const made = await open.prepare(variant);
         try {
-          await this.#runFirst(made);
-          await this.#requireRight(made);
+          await this.#runFirst(open, made);
+          await this.#requireRight(open, made);
         } catch (error) {
           await made.dispose();
           throw error;
@@ -248,23 +250,22 @@ export class Entrant {
       },
       time: async (made) => {
         const count = iterations.get(made) ?? 1;
-        const started = this.#host.now();
-        const own = await this.#patiently(made.run(count), "an iteration");
-        const ms = (own ?? this.#host.now() - started) / count;
+        const ms = (await open.run(made, count)) / count;
         iterations.set(made, this.#iterationsFor(ms));
         return ms;
       },
     });
     this.#prepared = prepared;
+    this.choice = first + index;
     this.variant = prepared.variant ?? null;
     this.variants = [...timings];
   }
 
   /** Compiling may be part of it; even so, what takes that long would take the run's time for little. */
-  async #runFirst(prepared: Prepared): Promise<void> {
+  async #runFirst(open: OpenContestant, prepared: Prepared): Promise<void> {
     const { longestMs } = this.#pace;
     const started = this.#host.now();
-    await this.#patiently(prepared.run(1), "the first iteration");
+    await open.run(prepared, 1);
     const ms = this.#host.now() - started;
     if (ms > longestMs) {
       throw new TooSlowError(
@@ -279,7 +280,8 @@ export class Entrant {
     let least = Number.POSITIVE_INFINITY;
     let rounds = 0;
     do {
-      least = Math.min(least, (await this.#timed(this.iterations)) / this.iterations);
+      const ms = await this.#open!.run(this.#prepared!, this.iterations);
+      least = Math.min(least, ms / this.iterations);
       this.iterations = this.#iterationsFor(least);
       rounds++;
       // Work of a second has no launch to learn: once is enough.
@@ -291,32 +293,12 @@ export class Entrant {
   }
 
   #iterationsFor(ms: number): number {
-    const most = this.#problem.case.maxIterations ?? 256;
+    const most = this.#question.problem.case.maxIterations ?? 256;
     return Math.max(1, Math.min(most, Math.round(this.#pace.sampleMs / Math.max(ms, 1e-6))));
   }
 
-  /** Milliseconds (or bytes) of a whole call. */
-  async #timed(iterations: number): Promise<number> {
-    const { device } = this.#session!;
-    const isBytes = this.#problem.case.unit === "bytes";
-    const started = this.#host.now();
-    const own = await this.#patiently(this.#prepared!.run(iterations), "an iteration");
-    const elapsed = this.#host.now() - started;
-    if (isBytes) return own ?? deviceCounts(device).peakBytes - this.#bytesBefore;
-    return own ?? elapsed;
-  }
-
-  async #requireRight(prepared: Prepared): Promise<void> {
-    const outputs = await this.#patiently(prepared.outputs(), "reading the outputs");
-    const { failure, maxError } = check(outputs, this.#answers, this.#tolerance);
-    this.#requireNoDeviceError();
-    if (failure !== null) throw new Error(failure);
-    this.maxError = Math.max(this.maxError ?? 0, maxError);
-  }
-
-  #requireNoDeviceError(): void {
-    if (this.#deviceError !== undefined)
-      throw new Error(`the device reported: ${firstLine(this.#deviceError)}`);
+  async #requireRight(open: OpenContestant, prepared: Prepared): Promise<void> {
+    this.maxError = Math.max(this.maxError ?? 0, await open.requireRight(prepared));
   }
 
   async #attempt(step: () => Promise<void>): Promise<void> {
@@ -324,7 +306,7 @@ export class Entrant {
     try {
       await step();
     } catch (error) {
-      this.failure = describe(error);
+      this.failure = firstLine(error instanceof Error ? error.message : String(error));
       try {
         await this.#close();
       } catch {
@@ -334,51 +316,14 @@ export class Entrant {
   }
 
   #notePeak(): void {
-    if (this.#session === undefined) return;
-    const peak = deviceCounts(this.#session.device).peakBytes - this.#bytesBefore;
-    this.peakDeviceBytes = Math.max(this.peakDeviceBytes ?? 0, peak);
+    if (this.#open === undefined) return;
+    this.peakDeviceBytes = Math.max(this.peakDeviceBytes ?? 0, this.#open.peakBytes);
   }
 
   async #close(): Promise<void> {
-    const session = this.#session;
-    const prepared = this.#prepared;
-    this.#session = undefined;
+    const [open, prepared] = [this.#open, this.#prepared];
+    this.#open = undefined;
     this.#prepared = undefined;
-    if (session === undefined) return;
-    const { device } = session;
-    try {
-      await prepared?.dispose();
-      await this.#patiently(this.#host.wait(device), "the device's last work");
-      this.heldDeviceBytes = Math.max(0, deviceCounts(device).liveBytes - this.#bytesBefore);
-    } finally {
-      device.removeEventListener("uncapturederror", this.#onDeviceError);
-      await session.close();
-    }
+    if (open !== undefined) this.heldDeviceBytes = await open.close(prepared);
   }
-
-  async #patiently<T>(work: Promise<T>, what: string): Promise<T> {
-    const { patienceMs } = this.#pace;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`${what} did not end within ${patienceMs / 1000} s`)),
-        patienceMs,
-      );
-    });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-}
-
-function describe(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return firstLine(text);
-}
-
-function firstLine(text: string): string {
-  const [line = ""] = text.trim().split("\n");
-  return line.length > 300 ? `${line.slice(0, 297)}...` : line;
 }

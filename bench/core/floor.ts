@@ -3,12 +3,12 @@
  * that a slow minute of the machine slows both. `bench/floor.json` holds what was reached before.
  */
 
-import type { BenchCase, BenchHost, CaseSize, Contestant, Work } from "./contract.ts";
+import type { BenchCase, BenchHost, CaseSize, Contestant, Problem } from "./contract.ts";
 import { Entrant } from "./entrant.ts";
-import { copyKernels, fmaKernels } from "./limits.ts";
+import type { Pace } from "./entrant.ts";
+import { copyCommand, copyKernels, fmaKernels } from "./limits.ts";
 import type { LimitKernel } from "./limits.ts";
 import { answersFor, problemOf } from "./measure.ts";
-import type { MeasureSettings } from "./measure.ts";
 import { median } from "./statistics.ts";
 import { toleranceOf } from "./tolerances.ts";
 
@@ -26,7 +26,7 @@ export interface FloorProblem {
   readonly size: CaseSize;
 }
 
-export const floorSettings: MeasureSettings = {
+export const floorSettings = {
   sampleMs: 8,
   warmUpMs: 20,
   patienceMs: 60_000,
@@ -34,7 +34,7 @@ export const floorSettings: MeasureSettings = {
   fewestRounds: 5,
   mostRounds: 25,
   longestMs: 2000,
-};
+} satisfies Pace & Record<string, number>;
 
 export function floorKey({ benchCase, size }: FloorProblem): string {
   return `${benchCase.name}/${size.label}`;
@@ -42,7 +42,7 @@ export function floorKey({ benchCase, size }: FloorProblem): string {
 
 /**
  * Raw does these by copy commands. What a command copies beside what a kernel copies moved by 30 %
- * between two quiet runs: the limits, which are of kernels, are no measure of them.
+ * between two quiet runs: their limit is a command's.
  */
 const byCommands: ReadonlySet<string> = new Set(["slice", "concat"]);
 
@@ -50,7 +50,6 @@ const byCommands: ReadonlySet<string> = new Set(["slice", "concat"]);
 export function floorProblems(cases: readonly BenchCase[]): FloorProblem[] {
   return cases
     .filter(({ suite, cold }) => suite === "kernels" && cold !== true)
-    .filter(({ name }) => !byCommands.has(name))
     .flatMap((benchCase) => {
       const size = benchCase.sizes.findLast(({ quick }) => quick === true);
       return size === undefined ? [] : [{ benchCase, size }];
@@ -64,6 +63,7 @@ export class FloorGauge {
   readonly #device: GPUDevice;
   readonly #copies: readonly LimitKernel[];
   readonly #multiplyAdds: readonly LimitKernel[];
+  readonly #command: LimitKernel;
 
   private constructor(
     host: BenchHost,
@@ -71,21 +71,25 @@ export class FloorGauge {
     device: GPUDevice,
     copies: readonly LimitKernel[],
     multiplyAdds: readonly LimitKernel[],
+    command: LimitKernel,
   ) {
     this.#host = host;
     this.#raw = raw;
     this.#device = device;
     this.#copies = copies;
     this.#multiplyAdds = multiplyAdds;
+    this.#command = command;
   }
 
   static async open(host: BenchHost, raw: Contestant): Promise<FloorGauge> {
     const device = await host.requestDevice("floor: limits");
-    return new FloorGauge(host, raw, device, await copyKernels(device), await fmaKernels(device));
+    const [copies, multiplyAdds] = [await copyKernels(device), await fmaKernels(device)];
+    return new FloorGauge(host, raw, device, copies, multiplyAdds, copyCommand(device));
   }
 
   close(): void {
-    for (const { dispose } of [...this.#copies, ...this.#multiplyAdds]) dispose();
+    const all = [...this.#copies, ...this.#multiplyAdds, this.#command];
+    for (const { dispose } of all) dispose();
     this.#device.destroy();
   }
 
@@ -95,13 +99,15 @@ export class FloorGauge {
     const entrant = new Entrant(
       this.#raw,
       this.#host,
-      problem,
-      answersFor(problem, seed),
-      toleranceOf(benchCase.tolerance),
+      {
+        problem,
+        answers: answersFor(problem, seed),
+        tolerance: toleranceOf(benchCase.tolerance),
+      },
       floorSettings,
     );
     await entrant.enter();
-    const limit = await this.#limitOf(problem.work);
+    const limit = await this.#limitOf(problem);
     const fractions: number[] = [];
     const roundMs = entrant.roughMs * entrant.iterations + 2 * floorSettings.sampleMs;
     const { fewestRounds, mostRounds, budgetMs } = floorSettings;
@@ -119,7 +125,9 @@ export class FloorGauge {
   }
 
   /** The least milliseconds for the work, measured anew at each call, by the limit that binds. */
-  async #limitOf({ bytes = 0, flops = 0 }: Work): Promise<() => Promise<number>> {
+  async #limitOf({ case: { name }, work }: Problem): Promise<() => Promise<number>> {
+    const { bytes = 0, flops = 0 } = work;
+    if (byCommands.has(name)) return async () => bytes * (await this.#msOf(this.#command));
     const [copy, multiplyAdd] = [
       await this.#fastest(this.#copies),
       await this.#fastest(this.#multiplyAdds),

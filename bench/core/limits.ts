@@ -103,6 +103,30 @@ export async function copyKernels(device: GPUDevice): Promise<LimitKernel[]> {
   ];
 }
 
+/** Copies 16 MiB by one command. */
+export function copyCommand(device: GPUDevice): LimitKernel {
+  const bytes = 16 * MiB;
+  const label = "limits: copy command";
+  const [source, target] = [GPUBufferUsage.COPY_SRC, GPUBufferUsage.COPY_DST].map((usage) =>
+    device.createBuffer({ label, size: bytes, usage }),
+  ) as [GPUBuffer, GPUBuffer];
+  return {
+    amount: 2 * bytes,
+    dispose() {
+      source.destroy();
+      target.destroy();
+    },
+    run(iterations) {
+      const encoder = device.createCommandEncoder({ label });
+      for (let index = 0; index < iterations; index++) {
+        encoder.copyBufferToBuffer(source, 0, target, 0, bytes);
+      }
+      device.queue.submit([encoder.finish()]);
+      return Promise.resolve();
+    },
+  };
+}
+
 /** Chains of multiply-adds in registers, over 4 or 8 independent vec4; the loop's length is not a constant. */
 export async function fmaKernels(device: GPUDevice): Promise<LimitKernel[]> {
   const steps = 256;

@@ -1,55 +1,73 @@
 /**
- * A problem run by its contestants in turn: round by round, each contestant one sample, the order
- * turning by one each round. What drifts on the machine meets all of them alike, and ratios are taken
- * between samples of one round.
+ * A problem run by its contestants, in sittings. In a sitting each is prepared, checked and warmed up,
+ * then all are sampled in turn, then checked again and closed. A time depends on where in memory the
+ * preparing put things: one sitting tells its own ratio to a percent, and the next tells another, 5
+ * percent off. So sittings are repeated until the ratio over them is known, or the time is spent.
  */
 
 import { answersOf } from "./check.ts";
 import type { Answer } from "./check.ts";
-import type { BenchCase, BenchHost, CaseSize, Contestant, Problem } from "./contract.ts";
+import type { BenchCase, CaseSize, Contestant, Problem } from "./contract.ts";
 import { Entrant } from "./entrant.ts";
 import type { Pace } from "./entrant.ts";
+import type { Question } from "./open-contestant.ts";
 import { randomFrom } from "./random.ts";
 import type { MachineLimits } from "./results.ts";
+import { isLead, ratioOf, sampleRounds } from "./rounds.ts";
+import type { RoundContext, RoundSettings } from "./rounds.ts";
+import { meanError } from "./statistics.ts";
 import { toleranceOf } from "./tolerances.ts";
 
-export interface MeasureSettings extends Pace {
-  /** For all samples of one problem, in milliseconds. */
+export interface MeasureSettings extends Pace, RoundSettings {
+  readonly fewestSittings: number;
+  readonly mostSittings: number;
+  /** For all sittings but the first, preparing included, in milliseconds. */
   readonly budgetMs: number;
-  readonly fewestRounds: number;
-  readonly mostRounds: number;
 }
 
 export const quickSettings: MeasureSettings = {
   sampleMs: 8,
-  warmUpMs: 40,
+  warmUpMs: 60,
   patienceMs: 30_000,
-  budgetMs: 700,
-  fewestRounds: 5,
-  mostRounds: 41,
   longestMs: 2000,
+  fewestRounds: 5,
+  sittingMs: 400,
+  peerMs: 200,
+  coldMs: 1200,
+  precision: 0.02,
+  fewestSittings: 3,
+  mostSittings: 3,
+  budgetMs: 1500,
 };
 
 export const fullSettings: MeasureSettings = {
-  sampleMs: 10,
-  warmUpMs: 60,
-  patienceMs: 30_000,
-  budgetMs: 1500,
-  fewestRounds: 5,
-  mostRounds: 41,
+  ...quickSettings,
   longestMs: 4000,
+  peerMs: 400,
+  coldMs: 2000,
+  precision: 0.015,
+  mostSittings: 5,
+  budgetMs: 3000,
 };
+
+/** A wanted precision may take up to a minute of a problem. */
+export function settingsOf(quick: boolean, precision?: number): MeasureSettings {
+  const settings = quick ? quickSettings : fullSettings;
+  if (precision === undefined) return settings;
+  return { ...settings, precision, coldMs: 30_000, mostSittings: 100, budgetMs: 60_000 };
+}
 
 /** What the slowness of smaller sizes says about the next: milliseconds per least cost, by contestant. */
 export type Paces = Map<string, { readonly size: string; readonly msPerCost: number }>;
 
-export interface MeasureContext {
-  readonly host: BenchHost;
+/** Which of its variants a contestant took at a problem, for later repetitions: by contestant and problem. */
+export type Choices = Map<string, number>;
+
+export interface MeasureContext extends RoundContext {
   readonly settings: MeasureSettings;
   readonly limits: MachineLimits;
   readonly paces: Paces;
-  /** Told before each step, for people who watch. */
-  readonly onStep?: (contestant: Contestant, step: string) => void;
+  readonly choices: Choices;
 }
 
 /** The numbers of one problem, the same for all contestants, anew for each seed. */
@@ -69,22 +87,60 @@ export function answersFor({ expected, work }: Problem, seed: number): Answer[] 
   return answersOf(expected, randomFrom(seed + 1), (work.flops ?? 0) / (count + 1));
 }
 
-/** Measures one problem; gives one entrant for each contestant, closed, with its samples or its failure. */
+/** The entrants of one sitting, closed, with their samples or their failure. */
+export type Sitting = readonly Entrant[];
+
+/** Measures one problem. Peers take part in the first sitting, of which there is always one. */
 export async function measure(
   benchCase: BenchCase,
   size: CaseSize,
   contestants: readonly Contestant[],
   seed: number,
   context: MeasureContext,
-): Promise<Entrant[]> {
-  const { host, settings, onStep } = context;
-  const work = benchCase.work(size.values);
-  const cost = leastMs(work, context.limits);
+): Promise<Sitting[]> {
+  const { host, settings } = context;
   const problem = problemOf(benchCase, size, seed);
-  const answers = answersFor(problem, seed);
-  const tolerance = toleranceOf(benchCase.tolerance);
+  const question = {
+    problem,
+    answers: answersFor(problem, seed),
+    tolerance: toleranceOf(benchCase.tolerance),
+  };
+  const sittings = [await sit(question, contestants, context)];
+  // Bytes are counted, and every sample of a cold start is a sitting of its own.
+  if (benchCase.unit === "bytes" || benchCase.cold === true) return sittings;
+  const again = sittings[0]!
+    .filter((entrant) => entrant.failure === null && isLead(entrant))
+    .map(({ contestant }) => contestant);
+  const started = host.now();
+  let longestMs = 0;
+  while (again.length > 0 && !host.isInterrupted() && !isKnown(sittings, settings)) {
+    const before = host.now();
+    if (before - started + longestMs > settings.budgetMs) break;
+    sittings.push(await sit(question, again, context));
+    longestMs = Math.max(longestMs, host.now() - before);
+  }
+  return sittings;
+}
+
+/** Whether the ratio over the sittings has the wanted standard error. */
+function isKnown(sittings: readonly Sitting[], settings: MeasureSettings): boolean {
+  if (sittings.length < settings.fewestSittings) return false;
+  if (sittings.length >= settings.mostSittings) return true;
+  return meanError(sittings.map(ratioOf)) <= settings.precision;
+}
+
+async function sit(
+  question: Omit<Question, "patienceMs">,
+  contestants: readonly Contestant[],
+  context: MeasureContext,
+): Promise<Sitting> {
+  const { host, settings, choices, onStep } = context;
+  const { case: benchCase, size, work } = question.problem;
+  const cost = leastMs(work, context.limits);
+  const keyOf = ({ name }: Contestant): string => `${name}/${benchCase.name}/${size.label}`;
   const entrants = contestants.map(
-    (contestant) => new Entrant(contestant, host, problem, answers, tolerance, settings),
+    (contestant) =>
+      new Entrant(contestant, host, question, settings, choices.get(keyOf(contestant))),
   );
   for (const entrant of entrants) {
     await host.breathe?.();
@@ -100,54 +156,13 @@ export async function measure(
     if (entrant.failure === null) remember(entrant, size, benchCase.name, cost, context);
   }
   host.collectGarbage();
-  await (benchCase.cold === true ? sampleCold : sampleRounds)(entrants, context, benchCase);
-  for (const entrant of entrants) await entrant.leave();
+  await sampleRounds(entrants, benchCase, context);
+  for (const entrant of entrants) {
+    await entrant.leave();
+    const { failure, choice, contestant } = entrant;
+    if (failure === null && choice !== undefined) choices.set(keyOf(contestant), choice);
+  }
   return entrants;
-}
-
-async function sampleRounds(
-  entrants: readonly Entrant[],
-  { host, settings, onStep }: MeasureContext,
-  benchCase: BenchCase,
-): Promise<void> {
-  const ready = entrants.filter((entrant) => entrant.isReady);
-  const roundMs = ready.reduce((sum, { roughMs, iterations }) => sum + roughMs * iterations, 0);
-  const rounds =
-    benchCase.unit === "bytes"
-      ? 1
-      : Math.max(
-          settings.fewestRounds,
-          Math.min(settings.mostRounds, Math.floor(settings.budgetMs / Math.max(roundMs, 1e-3))),
-        );
-  for (let round = 0; round < rounds; round++) {
-    for (let place = 0; place < ready.length; place++) {
-      await host.breathe?.();
-      if (host.isInterrupted()) return;
-      const entrant = ready[(place + round) % ready.length]!;
-      // One that takes more than its share is heard three times, beside the others' first rounds.
-      const isSlow = entrant.roughMs * entrant.iterations > settings.budgetMs / 2;
-      if (isSlow && round >= 3) continue;
-      if (entrant.failure !== null) continue;
-      onStep?.(entrant.contestant, `round ${round + 1} of ${rounds}`);
-      await entrant.sample(round);
-    }
-  }
-}
-
-async function sampleCold(
-  entrants: readonly Entrant[],
-  { host, settings, onStep }: MeasureContext,
-): Promise<void> {
-  for (let round = 0; round < settings.fewestRounds; round++) {
-    for (let place = 0; place < entrants.length; place++) {
-      await host.breathe?.();
-      if (host.isInterrupted()) return;
-      const entrant = entrants[(place + round) % entrants.length]!;
-      if (round > 0 && entrant.contestant.keepsDevice === true) continue;
-      onStep?.(entrant.contestant, `cold start ${round + 1} of ${settings.fewestRounds}`);
-      await entrant.sampleCold(round);
-    }
-  }
 }
 
 /** The least milliseconds that the machine's limits allow for the work. */

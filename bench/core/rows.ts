@@ -2,16 +2,18 @@
 
 import type { BenchCase, CaseSize, Contestant } from "./contract.ts";
 import type { Entrant } from "./entrant.ts";
+import type { Sitting } from "./measure.ts";
 import type { BenchRow, MachineLimits, MemorySeries } from "./results.ts";
 import { median, pairedRatios, spread } from "./statistics.ts";
 
-/** One case at one size: an entrant of each contestant for each repetition. */
+/** One case at one size, with its sittings in each repetition. */
 export interface Measured {
   readonly benchCase: BenchCase;
   readonly size: CaseSize;
-  readonly repetitions: readonly (readonly Entrant[])[];
+  readonly repetitions: readonly (readonly Sitting[])[];
 }
 
+/** Samples by sitting and round. */
 type Series = readonly (readonly (number | undefined)[])[];
 
 export function rowsOf(
@@ -19,8 +21,10 @@ export function rowsOf(
   contestants: readonly Contestant[],
   limits: MachineLimits,
 ): BenchRow[] {
-  const seriesOf = (name: string): Series =>
-    repetitions.map((entrants) => find(entrants, name)?.samples ?? []);
+  const sittings = repetitions.flat();
+  const seriesIn = (chosen: readonly Sitting[], name: string): Series =>
+    chosen.map((entrants) => find(entrants, name)?.samples ?? []);
+  const seriesOf = (name: string): Series => seriesIn(sittings, name);
   const raw = seriesOf("raw");
   const bestPeer = contestants
     .filter(({ kind }) => kind === "peer")
@@ -29,7 +33,7 @@ export function rowsOf(
     .toSorted((a, b) => median(flat(a)) - median(flat(b)))[0];
   const work = benchCase.work(size.values);
   return contestants.map((contestant) => {
-    const entrants = repetitions.flatMap((all) => find(all, contestant.name) ?? []);
+    const entrants = sittings.flatMap((all) => find(all, contestant.name) ?? []);
     const series = seriesOf(contestant.name);
     const samples = flat(series);
     const failure =
@@ -58,11 +62,16 @@ export function rowsOf(
       iterations: last?.iterations ?? 0,
       ratioToRaw: ran ? pooledRatio(raw, series) : null,
       ratioToBestPeer: ran && bestPeer !== undefined ? pooledRatio(bestPeer, series) : null,
-      ratiosToRaw: ran ? eachRatio(raw, series) : [],
+      ratiosToRaw: ran
+        ? repetitions.flatMap((chosen) => {
+            const ratio = pooledRatio(seriesIn(chosen, "raw"), seriesIn(chosen, contestant.name));
+            return ratio ?? [];
+          })
+        : [],
       maxError: ran ? Math.max(...entrants.map((entrant) => entrant.maxError ?? 0)) : null,
       failure,
       variant: last?.variant ?? null,
-      variants: last?.variants ?? [],
+      variants: entrants[0]?.variants ?? [],
       fractionOfLimit:
         middle === null || benchCase.unit === "bytes" ? null : fractionOf(work, middle, limits),
       work,
@@ -82,7 +91,7 @@ export function rowsOf(
 
 /** The course of live bytes of each contestant, in the last repetition. */
 export function memorySeriesOf({ benchCase, size, repetitions }: Measured): MemorySeries[] {
-  return (repetitions.at(-1) ?? [])
+  return (repetitions.at(-1)?.at(-1) ?? [])
     .filter(({ failure, memory }) => failure === null && memory.length > 0)
     .map(({ contestant, memory }) => ({
       case: benchCase.name,
@@ -116,19 +125,10 @@ function flat(series: Series): number[] {
   return series.flatMap((samples) => samples.filter((sample) => sample !== undefined));
 }
 
-/** The median over the pairs of all repetitions together. */
+/** The median over the pairs of all sittings together. */
 function pooledRatio(others: Series, own: Series): number | null {
-  const ratios = own.flatMap((samples, repetition) =>
-    pairedRatios(others[repetition] ?? [], samples),
-  );
+  const ratios = own.flatMap((samples, sitting) => pairedRatios(others[sitting] ?? [], samples));
   return ratios.length === 0 ? null : median(ratios);
-}
-
-function eachRatio(others: Series, own: Series): number[] {
-  return own.flatMap((samples, repetition) => {
-    const ratios = pairedRatios(others[repetition] ?? [], samples);
-    return ratios.length === 0 ? [] : [median(ratios)];
-  });
 }
 
 function greatest(

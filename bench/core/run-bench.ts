@@ -1,10 +1,9 @@
 /** A whole run: limits, then every chosen problem by every chosen contestant, then limits again. */
 
 import type { BenchCase, BenchHost, CaseSize, Contestant } from "./contract.ts";
-import type { Entrant } from "./entrant.ts";
 import { bestLimits, measureLimits } from "./limits.ts";
 import { measure } from "./measure.ts";
-import type { MeasureSettings, Paces } from "./measure.ts";
+import type { Choices, MeasureSettings, Paces, Sitting } from "./measure.ts";
 import { seedOf } from "./random.ts";
 import type { BenchRow, MachineLimits, MemorySeries } from "./results.ts";
 import { memorySeriesOf, rowsOf } from "./rows.ts";
@@ -79,10 +78,11 @@ export async function runBench(options: RunOptions): Promise<RunOutcome> {
   onProgress?.({ done: 0, total, what: "the machine's limits" });
   const limitsBefore = options.limits ?? (await measureLimits(host));
   const paces: Paces = new Map();
+  const choices: Choices = new Map();
   const measured = problems.map(({ benchCase, size }) => ({
     benchCase,
     size,
-    repetitions: [] as Entrant[][],
+    repetitions: [] as Sitting[][],
   }));
   let done = 0;
   for (let repetition = 0; repetition < repetitionCount; repetition++) {
@@ -101,6 +101,7 @@ export async function runBench(options: RunOptions): Promise<RunOutcome> {
             settings,
             limits: limitsBefore,
             paces,
+            choices,
             onStep: (contestant, step) =>
               onProgress?.({ done, total, what: `${key}: ${contestant.name}, ${step}` }),
           },

@@ -16,6 +16,8 @@ What to run (a comma between several; names by their beginning):
   --size LABEL         such as 1024x1024
   --contestant NAME    moorage, raw, create-buffer, tensorflow, onnx, jax-eager, jax-jit
   --quick              one or two sizes to a case, Moorage and raw: under two minutes
+  --precision PERCENT  sample until the ratio to raw has this standard error, for up to a minute a case
+                       (default: what some three seconds a case give)
   --repetitions N      the whole selection N times; ratios are pooled (default 1)
   --seed N             the inputs of an earlier run (default: new ones)
   --adapter KIND       auto, hardware, system or software (default: MOORAGE_ADAPTER, else auto)
@@ -39,6 +41,8 @@ export interface BenchCommand {
   readonly contestants: readonly ContestantName[];
   readonly quick: boolean;
   readonly repetitionCount: number;
+  /** The standard error wanted, as a fraction. */
+  readonly precision: number | undefined;
   readonly seed: number;
   readonly adapter: "auto" | "hardware" | "system" | "software" | undefined;
   readonly json: string | undefined;
@@ -89,6 +93,7 @@ export function readCommandLine(args: readonly string[]): BenchCommand {
           ),
     quick,
     repetitionCount: positiveInteger("--repetitions", values.repetitions, 1),
+    precision: values.precision === undefined ? undefined : percent(values.precision),
     seed: positiveInteger("--seed", values.seed, 1 + Math.floor(Math.random() * 999_999)),
     adapter: adapter === undefined ? undefined : oneOf("--adapter", adapter, adapters),
     json: values.json,
@@ -114,6 +119,7 @@ function parse(args: readonly string[]) {
         size: { ...text, multiple: true },
         contestant: { ...text, multiple: true },
         quick: flag,
+        precision: text,
         repetitions: text,
         seed: text,
         adapter: text,
@@ -160,4 +166,10 @@ function positiveInteger(option: string, value: string | undefined, otherwise: n
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
   throw new CommandError(`${option} is "${value}"; it must be a positive whole number`);
+}
+
+function percent(value: string): number {
+  const number = Number(value);
+  if (number > 0 && number < 100) return number / 100;
+  throw new CommandError(`--precision is "${value}"; it must be a percentage above 0`);
 }

@@ -16,6 +16,21 @@ export interface NodeHost extends BenchHost {
 }
 
 let collections = 0;
+let isInterrupted = false;
+let isWatched = false;
+
+/** Of the process, not of a host: once, however many hosts there are. */
+function watchProcess(): void {
+  if (isWatched) return;
+  isWatched = true;
+  process.once("SIGINT", () => {
+    isInterrupted = true;
+    process.once("SIGINT", () => process.exit(130));
+  });
+  new PerformanceObserver((list) => {
+    collections += list.getEntries().length;
+  }).observe({ entryTypes: ["gc"] });
+}
 
 /**
  * Opens the adapter (`MOORAGE_ADAPTER` chooses), and gives peers what they look for in a browser:
@@ -34,14 +49,7 @@ export async function openNodeHost(choice?: AdapterChoice): Promise<NodeHost> {
     return next;
   };
   offerNavigator(gpu, requestAdapter);
-  let isInterrupted = false;
-  process.once("SIGINT", () => {
-    isInterrupted = true;
-    process.once("SIGINT", () => process.exit(130));
-  });
-  new PerformanceObserver((list) => {
-    collections += list.getEntries().length;
-  }).observe({ entryTypes: ["gc"] });
+  watchProcess();
   return {
     environment: "node",
     description,

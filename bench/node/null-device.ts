@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 import { allCases } from "../cases/index.ts";
 import type { ContestantName } from "../core/contract.ts";
-import { fullSettings, quickSettings } from "../core/measure.ts";
+import type { MeasureSettings } from "../core/measure.ts";
 import type { BenchRow, MachineLimits } from "../core/results.ts";
 import { runBench } from "../core/run-bench.ts";
 import type { Selection } from "../core/run-bench.ts";
@@ -18,6 +18,7 @@ import { openNodeHost } from "./node-host.ts";
 export interface NullDeviceJob {
   readonly selection: Selection;
   readonly contestants: readonly ContestantName[];
+  readonly settings: MeasureSettings;
   readonly seed: number;
   readonly repetitionCount: number;
   readonly limits: MachineLimits;
@@ -53,7 +54,7 @@ async function serve(job: NullDeviceJob): Promise<void> {
     cases: allCases.filter(({ where }) => where === "null-device"),
     contestants: await loadContestants(job.contestants),
     selection: job.selection,
-    settings: job.selection.quick ? quickSettings : fullSettings,
+    settings: job.settings,
     seed: job.seed,
     repetitionCount: job.repetitionCount,
     limits: job.limits,

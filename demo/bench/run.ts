@@ -3,7 +3,7 @@
 import { openBrowserHost } from "../../bench/browser/browser-host.ts";
 import type { BrowserHost } from "../../bench/browser/browser-host.ts";
 import type { BenchCase, Contestant } from "../../bench/core/contract.ts";
-import { fullSettings, quickSettings } from "../../bench/core/measure.ts";
+import { settingsOf } from "../../bench/core/measure.ts";
 import type { MeasureSettings } from "../../bench/core/measure.ts";
 import type { BenchResult, BenchRow } from "../../bench/core/results.ts";
 import { runBench } from "../../bench/core/run-bench.ts";
@@ -64,7 +64,7 @@ export async function run(
 
 /** Longer samples than in Node: the browser tells of the end of the device's work up to 2 ms late. */
 function settingsFor(quick: boolean): MeasureSettings {
-  const settings = quick ? quickSettings : fullSettings;
+  const settings = settingsOf(quick);
   return { ...settings, sampleMs: 2 * settings.sampleMs };
 }
 

@@ -49,7 +49,7 @@ async function entered(contestant: Contestant, caseName: string): Promise<Entran
   const problem = problemOf(benchCase, benchCase.sizes[0]!, 1);
   const answers = answersOf(problem.expected, randomFrom(2), 1);
   const tolerance = toleranceOf(benchCase.tolerance);
-  const entrant = new Entrant(contestant, host, problem, answers, tolerance, pace);
+  const entrant = new Entrant(contestant, host, { problem, answers, tolerance }, pace);
   await entrant.enter();
   return entrant;
 }

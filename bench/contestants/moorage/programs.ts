@@ -4,7 +4,7 @@ import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { BenchHost, Numbers, Prepared, Problem } from "../../core/contract.ts";
-import { countDispatches } from "../../core/counting.ts";
+import { timedRecording } from "../../core/recording.ts";
 import type { Program } from "./program.ts";
 import { transferPrograms } from "./transfers.ts";
 
@@ -135,9 +135,8 @@ function recording(runtime: Runtime, { inputs, values }: Problem, host: BenchHos
   const count = valueOf(values, "count");
   const { data, shape } = inputOf(inputs, "x");
   const x = runtime.tensor(data, { shape, dtype: "float32", label: "x" });
-  const record = async (): Promise<number> =>
+  const record = async (): Promise<void> =>
     await runtime.scope((s) => {
-      const started = host.now();
       let value = s.add(x, x);
       for (let step = 1; step < count; step++) {
         const next = s.add(value, x);
@@ -145,23 +144,8 @@ function recording(runtime: Runtime, { inputs, values }: Problem, host: BenchHos
         value = next;
       }
       runtime.flush();
-      return host.now() - started;
     });
-  return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        milliseconds += await record();
-        await host.wait(runtime.device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const { dispatches } = await countDispatches(runtime.device, record);
-      return [Float32Array.of(dispatches)];
-    },
-    dispose: () => x.dispose(),
-  };
+  return { ...timedRecording(host, runtime.device, record), dispose: () => x.dispose() };
 }
 
 const ready = (prepared: Prepared): Promise<Prepared> => Promise.resolve(prepared);

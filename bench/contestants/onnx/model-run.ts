@@ -3,8 +3,8 @@
 import { answersOf, check } from "../../core/check.ts";
 import { implementationName, inputOf, NotSupportedError } from "../../core/contract.ts";
 import type { Expected, Numbers, Prepared, Problem, Variant } from "../../core/contract.ts";
-import { countDispatches } from "../../core/counting.ts";
 import { randomFrom } from "../../core/random.ts";
+import { timedRecording } from "../../core/recording.ts";
 import { toleranceOf } from "../../core/tolerances.ts";
 import { warmedUp } from "../warmed-up.ts";
 import type { Feeds, OnnxKit, OnnxModel, OrtSession, OrtTensor } from "./kit.ts";
@@ -57,7 +57,8 @@ async function prepare(
     .join(", ");
   const common = { dispose, variant: variant === "" ? "run" : variant };
   if (problem.case.where === "null-device") {
-    return await warmedUp({ ...common, ...recorded(kit, runner) }, problem);
+    const recording = timedRecording(kit.host, kit.device, async () => await runner.run());
+    return await warmedUp({ ...common, ...recording }, problem);
   }
   const run = async (iterations: number): Promise<void> => {
     for (let iteration = 0; iteration < iterations; iteration++) await runner.run();
@@ -141,26 +142,6 @@ async function captured(
     await kit.dispose();
     throw new NotSupportedError(`graph capture: ${(error as Error).message}`);
   }
-}
-
-/** The time of a run on a device that executes nothing: there is nothing to wait for in it. */
-function recorded({ host, device }: OnnxKit, runner: Runner): Pick<Prepared, "run" | "outputs"> {
-  return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        const started = host.now();
-        await runner.run();
-        milliseconds += host.now() - started;
-        await host.wait(device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const { dispatches } = await countDispatches(device, async () => await runner.run());
-      return [Float32Array.of(dispatches)];
-    },
-  };
 }
 
 async function requireRight(

@@ -5,7 +5,7 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Prepared, Problem } from "../../core/contract.ts";
-import { countDispatches } from "../../core/counting.ts";
+import { timedRecording } from "../../core/recording.ts";
 import type { Kit } from "./kit.ts";
 import type { RawVariant } from "./variant.ts";
 
@@ -93,23 +93,8 @@ function dependentKernels(most: number, variant: string): RawVariant {
 
 async function recording(problem: Problem, kit: Kit): Promise<Prepared> {
   const { count, submit } = await chainOf(problem, kit);
-  const { device, host } = kit;
   return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        const started = host.now();
-        submit(0, count);
-        milliseconds += host.now() - started;
-        await host.wait(device);
-      }
-      return milliseconds;
-    },
-    async outputs() {
-      const record = (): Promise<void> => Promise.resolve(submit(0, count));
-      const { dispatches } = await countDispatches(device, record);
-      return [Float32Array.of(dispatches)];
-    },
+    ...timedRecording(kit.host, kit.device, () => submit(0, count)),
     dispose: () => kit.dispose(),
   };
 }
