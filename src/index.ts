@@ -38,12 +38,23 @@ export {
   Alignment,
   alignDown,
   alignUp,
+  bindingAlignment,
   isAligned,
   isValidAlignment,
   isViewAligned,
 } from "./host/alignment.ts";
-export { dtypeInfo, dtypes } from "./host/dtype.ts";
-export type { ArrayOf, DType, DTypeInfo, HostArray, WgslScalar } from "./host/dtype.ts";
+export { detectSimdAlignment } from "./host/simd-alignment.ts";
+export type { SimdAlignment } from "./host/simd-alignment.ts";
+export { dtypeInfo, dtypes, hostDtypeInfo, hostDtypes, vectorAlignment } from "./host/dtype.ts";
+export type {
+  ArrayOf,
+  DType,
+  DTypeInfo,
+  HostArray,
+  HostDType,
+  HostDTypeInfo,
+  WgslScalar,
+} from "./host/dtype.ts";
 export { float16ToNumber, numberToFloat16 } from "./host/float16.ts";
 export {
   broadcastLayout,
@@ -61,10 +72,27 @@ export { GiB, KiB, MiB } from "./host/units.ts";
 export { HotArena } from "./host/hot-arena.ts";
 export { PagePool } from "./host/page-pool.ts";
 export type { PagePoolOptions } from "./host/page-pool.ts";
+export { GeneralHeap } from "./host/general/general-heap.ts";
+export type { CollectionStats } from "./host/general/general-heap.ts";
+export type { GeneralHeapOptions } from "./host/general/general-heap-options.ts";
+export type { GeneralBlock, Pin, PinOptions } from "./host/general/general-block.ts";
+export type { Pauses } from "./host/general/collector.ts";
+export type { PressureEvent, PressureLevel, PressureListener } from "./host/general/pressure.ts";
 export { PinnedHeap } from "./host/pinned-heap.ts";
 export type { PinnedBlock, PinnedDirection, PinnedState } from "./host/pinned-block.ts";
 export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
+
+// One concern each, around any region
+export { CountedRegion } from "./host/wrappers/counted-region.ts";
+export type { PassageCounts } from "./host/wrappers/counted-region.ts";
+export { FaultyRegion } from "./host/wrappers/faulty-region.ts";
+export { LimitedRegion } from "./host/wrappers/limited-region.ts";
+export { LoggedRegion } from "./host/wrappers/logged-region.ts";
+export { RegionWrapper } from "./host/wrappers/region-wrapper.ts";
+export { TrackedRegion } from "./host/wrappers/tracked-region.ts";
+export type { Outstanding, TrackingOptions } from "./host/wrappers/tracked-region.ts";
+export type { CollectionEvent, MemoryEvent, MoveEvent, ProfilingHooks } from "./host/profiling.ts";
 
 // Errors
 export {

@@ -8,6 +8,7 @@ import { createRuntime as createOn, openRuntimes } from "./device/runtime.ts";
 import type { Runtime, RuntimeOptions } from "./device/runtime.ts";
 
 export * from "./index.ts";
+export { detectSimdAlignment } from "./processor-flags.ts";
 export { openAdapter } from "./dawn.ts";
 export type { AdapterChoice, OpenAdapterOptions, OpenedAdapter } from "./dawn.ts";
 export { diagnose, formatDiagnosis } from "./doctor.ts";

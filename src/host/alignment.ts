@@ -19,6 +19,17 @@ export const Alignment = {
   vec4: 16,
 } as const;
 
+/**
+ * The alignment that a device asks of the offset of a buffer binding, in bytes: from its limits, 16 to
+ * 256. O(1).
+ */
+export function bindingAlignment(limits: {
+  readonly minStorageBufferOffsetAlignment: number;
+  readonly minUniformBufferOffsetAlignment: number;
+}): number {
+  return Math.max(limits.minStorageBufferOffsetAlignment, limits.minUniformBufferOffsetAlignment);
+}
+
 /** Whether `alignment` is a power of two that can be represented exactly. O(1). */
 export function isValidAlignment(alignment: number): boolean {
   if (!Number.isSafeInteger(alignment) || alignment < 1) return false;

@@ -109,7 +109,8 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
   }
 }
 
-function attempt<T>(action: () => T): Result<T> {
+/** @internal An outcome of Moorage's as a result; anything else is a defect, and thrown. */
+export function attempt<T>(action: () => T): Result<T> {
   try {
     return { ok: true, value: action() };
   } catch (error) {
@@ -117,7 +118,8 @@ function attempt<T>(action: () => T): Result<T> {
   }
 }
 
-function failure(error: unknown): { readonly ok: false; readonly error: MoorageError } {
+/** @internal */
+export function failure(error: unknown): { readonly ok: false; readonly error: MoorageError } {
   // Anything else is a defect, not an outcome, and must not be swallowed.
   if (error instanceof MoorageError) return { ok: false, error };
   throw error;

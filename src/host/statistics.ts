@@ -26,7 +26,7 @@ export interface Balance {
 }
 
 /** The kinds of memory region. */
-export type RegionKind = "hot" | "pinned" | "device-arena" | "device-heap";
+export type RegionKind = "hot" | "pinned" | "general" | "device-arena" | "device-heap";
 
 /** A region's statistics at one instant. */
 export interface RegionStats extends Balance {
@@ -111,6 +111,16 @@ export class RegionLedger {
   defer(bytes: number): void {
     this.deferred += bytes;
     this.#parent?.defer(bytes);
+  }
+
+  /**
+   * A live allocation took another place: what it left is deferred, and its padding changed by
+   * `paddingChange`.
+   */
+  moved(paddingChange: number, leftBytes: number): void {
+    this.padding += paddingChange;
+    this.deferred += leftBytes;
+    this.#parent?.moved(paddingChange, leftBytes);
   }
 
   /** An allocation was refused. */

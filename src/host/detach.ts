@@ -1,0 +1,17 @@
+/** Taking memory away from whoever still looks at it. */
+
+/** Of ES2024; Node 20 lacks it. */
+interface Transferable {
+  transfer?(): ArrayBuffer;
+}
+
+/**
+ * The same memory behind another buffer. The old buffer, and every typed array over it, has length 0
+ * afterwards: what was kept by mistake reads `undefined` and never somebody else's bytes. Nothing is
+ * copied. O(1), about a microsecond.
+ */
+export function detached(buffer: ArrayBuffer): ArrayBuffer {
+  const { transfer } = buffer as Transferable;
+  if (transfer !== undefined) return transfer.call(buffer);
+  return structuredClone(buffer, { transfer: [buffer] });
+}
