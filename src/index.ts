@@ -17,6 +17,13 @@ export { Tensor } from "./device/tensor.ts";
 export type { NestedNumbers, Owned, TensorInput, TensorState } from "./device/tensor.ts";
 export { PinnedTensor } from "./host/pinned-tensor.ts";
 export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
+export { HostTensor, hostTensor } from "./host/tensor/host-tensor.ts";
+export type {
+  HostAllocation,
+  HostRegion,
+  HostTensorOptions,
+  NestedArray,
+} from "./host/tensor/host-tensor.ts";
 export type { Operations, AxisOptions, ReduceOptions, SumDtype } from "./device/operations.ts";
 export type { LabelOptions, TensorFactory, TensorOptions } from "./device/tensor-factory.ts";
 export type { BinaryName, UnaryName } from "./device/kernels/builtin.ts";

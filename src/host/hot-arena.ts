@@ -6,8 +6,8 @@
  */
 
 import { Alignment, alignUp } from "./alignment.ts";
-import { arrayOver, dtypeInfo } from "./dtype.ts";
-import type { ArrayOf, DType } from "./dtype.ts";
+import { arrayOver, hostDtypeInfo } from "./dtype.ts";
+import type { ArrayOf, HostDType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
 import { byteSize, contiguousLayout } from "./layout.ts";
 import type { PagePool } from "./page-pool.ts";
@@ -70,9 +70,9 @@ export class HotAllocation implements Allocation {
   }
 
   /** The bytes as elements of `dtype`; the same caveat holds. */
-  array<D extends DType>(dtype: D): ArrayOf[D] {
+  array<D extends HostDType>(dtype: D): ArrayOf[D] {
     requireAlive(this, this.arena);
-    const count = Math.floor(this.byteLength / dtypeInfo(dtype).bytes);
+    const count = Math.floor(this.byteLength / hostDtypeInfo(dtype).bytes);
     return arrayOver(dtype, this.#page, this.#byteOffset, count);
   }
 }
@@ -136,9 +136,9 @@ export class HotArena extends Region<HotAllocation> {
   }
 
   /** A typed array of `count` elements, valid until the arena is reset or ends. */
-  array<D extends DType>(dtype: D, count: number, label?: string): ArrayOf[D] {
+  array<D extends HostDType>(dtype: D, count: number, label?: string): ArrayOf[D] {
     const { shape } = contiguousLayout([count], label ?? "temporary");
-    const byteLength = byteSize(count, dtypeInfo(dtype).bytes, shape, label ?? "temporary");
+    const byteLength = byteSize(count, hostDtypeInfo(dtype).bytes, shape, label ?? "temporary");
     return this.alloc({ byteLength, alignment: Alignment.default, ...(label && { label }) }).array(
       dtype,
     );

@@ -1,5 +1,7 @@
 /** A block of pinned memory: a mappable buffer, and the state that says who may touch it. */
 
+import { arrayOver, hostDtypeInfo } from "./dtype.ts";
+import type { ArrayOf, HostDType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
 import { requireAlive } from "./region.ts";
 import type { Allocation, AllocationRequest } from "./region.ts";
@@ -120,6 +122,12 @@ export class PinnedBlock implements Allocation {
     }
     slot.range ??= slot.buffer.getMappedRange();
     return slot.range;
+  }
+
+  /** The mapped memory as elements of `dtype`; throws what {@link memory} throws. */
+  array<D extends HostDType>(dtype: D): ArrayOf[D] {
+    const count = Math.floor(this.byteLength / hostDtypeInfo(dtype).bytes);
+    return arrayOver(dtype, this.memory(), 0, count);
   }
 
   /** Ends the mapping, which detaches every array over it, and hands the memory to the GPU. */

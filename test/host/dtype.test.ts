@@ -5,10 +5,13 @@ import {
   arrayOver,
   dtypeInfo,
   dtypes,
+  hostDtypeInfo,
+  hostDtypes,
   newArray,
   requireArrayOf,
+  vectorAlignment,
 } from "../../src/host/dtype.ts";
-import type { DType } from "../../src/host/dtype.ts";
+import type { DType, HostDType } from "../../src/host/dtype.ts";
 import { caught, codeOf } from "../support/caught.ts";
 
 const table: readonly [DType, number, string, string][] = [
@@ -46,7 +49,7 @@ test.each(table)("%s: an array over memory shares it", (dtype, bytes) => {
   expect(copy[0]).toBe(7);
 });
 
-test.each(["float64", "bool", "", "Float32", "int8", undefined, null])(
+test.each(["", "Float32", "int64", undefined, null])(
   "%j is refused with the list of what there is",
   (name) => {
     const error = caught(() => dtypeInfo(name as DType));
@@ -94,4 +97,43 @@ test("a Float16Array is a float16 array where the engine has one", () => {
   expect(codeOf(() => requireArrayOf("float32", new Float16Array(1), "x"))).toBe(
     "UNSUPPORTED_DTYPE",
   );
+});
+
+const hostOnly: readonly [HostDType, number, string, DType][] = [
+  ["float64", 8, "Float64Array", "float32"],
+  ["int8", 1, "Int8Array", "int32"],
+  ["int16", 2, "Int16Array", "int32"],
+  ["uint16", 2, "Uint16Array", "uint32"],
+  ["bool", 1, "Uint8Array", "uint8"],
+];
+
+test("the host has every dtype of the device, and those that WGSL lacks", () => {
+  expect(hostDtypes).toEqual([...dtypes, ...hostOnly.map(([name]) => name)]);
+  for (const dtype of dtypes) {
+    expect(hostDtypeInfo(dtype)).toEqual({
+      name: dtype,
+      bytes: dtypeInfo(dtype).bytes,
+      onDevice: dtype,
+    });
+  }
+  expect(codeOf(() => hostDtypeInfo("int64" as HostDType))).toBe("UNSUPPORTED_DTYPE");
+});
+
+test.each(hostOnly)(
+  "%s is the host's alone: the device names the cast",
+  (dtype, bytes, array, cast) => {
+    expect(hostDtypeInfo(dtype)).toEqual({ name: dtype, bytes, onDevice: cast });
+    expect(newArray(dtype, 3).constructor.name).toBe(array);
+    const error = caught(() => dtypeInfo(dtype as DType));
+    expect(error.code).toBe("UNSUPPORTED_DTYPE");
+    expect(error.message).toContain(`cast("${cast}")`);
+  },
+);
+
+test("vectors of four and eight float32 are aligned to 16 and 32 bytes", () => {
+  expect([1, 4, 8].map((lanes) => vectorAlignment("float32", lanes as 1 | 4 | 8))).toEqual([
+    4, 16, 32,
+  ]);
+  expect(vectorAlignment("float64", 8)).toBe(64);
+  expect(vectorAlignment("uint8", 16)).toBe(16);
 });
