@@ -76,9 +76,9 @@ export type { Shape, SliceRange } from "./host/layout.ts";
 export { GiB, KiB, MiB } from "./host/units.ts";
 
 // Regions
-export { HotArena } from "./host/hot-arena.ts";
-export { PagePool } from "./host/page-pool.ts";
-export type { PagePoolOptions } from "./host/page-pool.ts";
+export { HotArena } from "./host/arena/hot-arena.ts";
+export { PagePool } from "./host/arena/page-pool.ts";
+export type { PagePoolOptions } from "./host/arena/page-pool.ts";
 export { GeneralHeap } from "./host/general/general-heap.ts";
 export type { CollectionStats } from "./host/general/general-heap.ts";
 export type { GeneralHeapOptions } from "./host/general/general-heap-options.ts";

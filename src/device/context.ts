@@ -3,11 +3,11 @@
  * its scopes are faces of it; it has no public surface of its own.
  */
 
+import { PagePool } from "../host/arena/page-pool.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
-import { PagePool } from "../host/page-pool.ts";
 import { PinnedHeap } from "../host/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
 import { Executor, linearGroups } from "./executor.ts";
@@ -49,6 +49,7 @@ export interface ContextOptions {
   readonly label: string;
   readonly budget: Budget;
   readonly slabBytes: number | undefined;
+  readonly strict: boolean | undefined;
   readonly onError: (error: MoorageError) => void;
 }
 
@@ -97,7 +98,7 @@ export class DeviceContext implements TensorHost {
       this.groups.clear();
     };
     this.pages = new DevicePagePool(this.pool, this.heap);
-    this.hotPages = new PagePool({ budgetBytes: budget.hotBytes });
+    this.hotPages = new PagePool({ budgetBytes: budget.hotBytes, strict: options.strict ?? false });
     this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
       budgetBytes: budget.pinnedBytes,
     });

@@ -29,6 +29,11 @@ export interface RuntimeOptions {
   readonly budget?: Partial<Budget>;
   /** Bytes of an ordinary slab; default 4 MiB. */
   readonly slabBytes?: number;
+  /**
+   * The end of a scope detaches its host memory, so that a raw array kept by mistake has length 0 and
+   * never shows another scope's bytes. Some microseconds a page; default false.
+   */
+  readonly strict?: boolean;
   /** Told of errors that nobody may be waiting for; default: `console.error`. */
   readonly onError?: (error: MoorageError) => void;
   /** Told once when the device is lost, unless the runtime was disposed; default: `console.error`. */
@@ -89,6 +94,7 @@ export class Runtime extends Operations implements AsyncDisposable {
         label,
         budget: checkedBudget(options),
         slabBytes: options.slabBytes,
+        strict: options.strict,
         onError,
       }),
     );

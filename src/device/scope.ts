@@ -5,9 +5,9 @@
  *     scope() ─▶ open ── body settles, either way ──▶ unwound in reverse order ─▶ ended
  */
 
+import { HotArena } from "../host/arena/hot-arena.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { InvalidArgumentError, LifetimeError, OutOfMemoryError } from "../host/errors.ts";
-import { HotArena } from "../host/hot-arena.ts";
 import type { DeviceContext } from "./context.ts";
 import { scopeEnded } from "./executor.ts";
 import type { Placer } from "./executor.ts";

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { PagePool } from "../../src/host/arena/page-pool.ts";
 import {
   DeviceError,
   InvalidArgumentError,
@@ -8,7 +9,6 @@ import {
   MoorageError,
   OutOfMemoryError,
 } from "../../src/host/errors.ts";
-import { PagePool } from "../../src/host/page-pool.ts";
 import { deadHandle, doubleFree, foreignHandle } from "../../src/host/region.ts";
 import { caught } from "../support/caught.ts";
 

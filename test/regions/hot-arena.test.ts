@@ -1,4 +1,4 @@
-import type { HotAllocation } from "../../src/host/hot-arena.ts";
+import type { HotAllocation } from "../../src/host/arena/hot-allocation.ts";
 import { HotArena, PagePool } from "../../src/index.ts";
 import { conformance } from "./conformance.ts";
 import { budgetBytes } from "./subject.ts";

@@ -3,8 +3,10 @@
  * time in any order; nothing is reset by a mark that two of them share.
  */
 
-import { OutOfMemoryError } from "./errors.ts";
-import { RegionLedger } from "./statistics.ts";
+import { detached } from "../detach.ts";
+import { OutOfMemoryError } from "../errors.ts";
+import { RegionLedger } from "../statistics.ts";
+import type { ArenaPage, PageSource } from "./page-source.ts";
 
 export interface PagePoolOptions {
   /** Bytes of an ordinary page; default 256 KiB. */
@@ -13,41 +15,65 @@ export interface PagePoolOptions {
   readonly budgetBytes?: number;
   /** Free pages beyond this many bytes go back to the engine; default 64 MiB. */
   readonly cacheBytes?: number;
+  /**
+   * Pages are detached when they come back: raw arrays kept past the end of their scope have length 0
+   * instead of reading recycled memory. Costs some microseconds a page; default false.
+   */
+  readonly strict?: boolean;
 }
 
-export class PagePool {
+/** A page of the pool's. */
+class PooledPage implements ArenaPage {
+  memory: ArrayBuffer;
+  readonly start = 0;
+  readonly size: number;
+
+  constructor(memory: ArrayBuffer) {
+    this.memory = memory;
+    this.size = memory.byteLength;
+  }
+}
+
+export class PagePool implements PageSource {
   readonly pageBytes: number;
   readonly budgetBytes: number;
   /** Counts all arenas over this pool together; what they do not hold of it is free. */
   readonly ledger = new RegionLedger("hot");
   readonly #cacheBytes: number;
-  readonly #free: ArrayBuffer[] = [];
+  readonly #isStrict: boolean;
+  readonly #free: PooledPage[] = [];
   #freeBytes = 0;
 
   constructor(options: PagePoolOptions = {}) {
     this.pageBytes = options.pageBytes ?? 256 * 1024;
     this.budgetBytes = options.budgetBytes ?? 1024 ** 3;
+    this.#isStrict = options.strict ?? false;
     this.#cacheBytes = options.cacheBytes ?? 64 * 1024 ** 2;
+  }
+
+  /** Bytes that are left of the budget, and free pages. */
+  get availableBytes(): number {
+    return Math.max(0, this.budgetBytes - this.ledger.reserved) + this.#freeBytes;
   }
 
   /**
    * A page of at least `byteLength` bytes; its contents are old bytes. Throws `OUT_OF_MEMORY` past
    * the budget or where the engine refuses. O(1) for ordinary pages.
    */
-  lease(byteLength: number, label: string): ArrayBuffer {
+  lease(byteLength: number, label: string): ArenaPage {
     if (byteLength <= this.pageBytes) {
       const page = this.#free.pop();
       if (page !== undefined) {
-        this.#freeBytes -= page.byteLength;
+        this.#freeBytes -= page.size;
         return page;
       }
     }
     const size = Math.max(this.pageBytes, Math.ceil(byteLength / 4096) * 4096);
     if (this.ledger.reserved + size > this.budgetBytes) this.trim(0);
     if (this.ledger.reserved + size > this.budgetBytes) throw this.#refused(size, label);
-    let page: ArrayBuffer;
+    let page: PooledPage;
     try {
-      page = new ArrayBuffer(size);
+      page = new PooledPage(new ArrayBuffer(size));
     } catch (cause) {
       throw this.#refused(size, label, cause);
     }
@@ -66,15 +92,13 @@ export class PagePool {
   }
 
   /** Takes a page back. Only ordinary pages are kept, and only up to the cache's bound. */
-  giveBack(page: ArrayBuffer): void {
-    if (
-      page.byteLength === this.pageBytes &&
-      this.#freeBytes + page.byteLength <= this.#cacheBytes
-    ) {
+  giveBack(page: PooledPage): void {
+    if (this.#isStrict) page.memory = detached(page.memory);
+    if (page.size === this.pageBytes && this.#freeBytes + page.size <= this.#cacheBytes) {
       this.#free.push(page);
-      this.#freeBytes += page.byteLength;
+      this.#freeBytes += page.size;
     } else {
-      this.ledger.reserve(-page.byteLength);
+      this.ledger.reserve(-page.size);
     }
   }
 
@@ -82,8 +106,8 @@ export class PagePool {
   trim(keepBytes: number): void {
     while (this.#freeBytes > keepBytes) {
       const page = this.#free.pop()!;
-      this.#freeBytes -= page.byteLength;
-      this.ledger.reserve(-page.byteLength);
+      this.#freeBytes -= page.size;
+      this.ledger.reserve(-page.size);
     }
   }
 }

@@ -1,0 +1,281 @@
+/**
+ * `HotArena`: temporaries of a computation. Allocation moves one number (O(1)); the memory comes
+ * back in bulk when the arena is reset or ends. Nothing in it ever moves.
+ *
+ *     lease ─▶ [ page │used────▶│free ] [ page … ] ─▶ reset / end: whole pages back to their source
+ */
+
+import { Alignment, alignUp, requireAlignment } from "../alignment.ts";
+import { arrayOver, hostDtypeInfo } from "../dtype.ts";
+import type { ArrayOf, HostDType } from "../dtype.ts";
+import { InvalidArgumentError, LifetimeError } from "../errors.ts";
+import { checkRequest, doubleFree, foreignHandle, Region } from "../region.ts";
+import type { AllocationRequest } from "../region.ts";
+import type { RegionStats } from "../statistics.ts";
+import { RegionLedger } from "../statistics.ts";
+import { MiB } from "../units.ts";
+import { HotAllocation } from "./hot-allocation.ts";
+import { CarvedPage, FixedPage, GivenPage } from "./page-source.ts";
+import type { ArenaMemory, ArenaPage, PageSource } from "./page-source.ts";
+
+export interface FixedArenaOptions {
+  /** Default 1 MiB. */
+  readonly byteLength?: number;
+  readonly label?: string;
+  /** A reset detaches the memory: raw arrays kept by mistake have length 0. Costs some microseconds. */
+  readonly strict?: boolean;
+}
+
+export interface GivenArenaOptions {
+  /** Where the arena begins in the memory; default 0. */
+  readonly byteOffset?: number;
+  /** Default: to the end of the memory as it is now. */
+  readonly byteLength?: number;
+  readonly label?: string;
+}
+
+/**
+ * What a reset does with the pages: `free` gives them back to their source, `retain` keeps them for the
+ * next round, a number keeps at most so many bytes.
+ */
+export type ResetMode = "free" | "retain" | number;
+
+export class HotArena extends Region<HotAllocation> {
+  readonly kind = "hot";
+  readonly label: string;
+  /** @internal Grows at every reset. */
+  generation = 0;
+  readonly #source: PageSource;
+  readonly #ledger: RegionLedger;
+  /** The piece of another arena that this one lies in. */
+  readonly #parent: HotAllocation | null;
+  #pages: ArenaPage[] = [];
+  /** Pages that a reset kept. */
+  #spare: ArenaPage[] = [];
+  #page: ArenaPage | null = null;
+  #used = 0;
+  /** Bytes that the latest allocation skipped to be aligned. */
+  #padding = 0;
+  /** Bytes of full pages, the unused rest of each with them. */
+  #usedBefore = 0;
+  #ended = false;
+
+  /** An arena that grows by pages of a pool. */
+  constructor(source: PageSource, label = "hot arena", parent: HotAllocation | null = null) {
+    super();
+    this.#source = source;
+    this.#ledger = new RegionLedger("hot", source.ledger);
+    this.#parent = parent;
+    this.label = label;
+  }
+
+  /** An arena of one size: what does not fit is `REGION_EXHAUSTED`. */
+  static fixed(options: FixedArenaOptions = {}): HotArena {
+    const { byteLength = MiB, label = "fixed arena", strict = false } = options;
+    return new HotArena(new FixedPage(byteLength, strict, label), label);
+  }
+
+  /**
+   * An arena in memory that somebody else owns: a buffer, a buffer shared with workers, or the memory
+   * of a WebAssembly module. A reset cannot detach it. After a WebAssembly memory has grown, raw arrays
+   * over it have length 0, as the platform has it; what is asked of the arena lies in the new buffer.
+   */
+  static over(memory: ArenaMemory, options: GivenArenaOptions = {}): HotArena {
+    const { byteOffset = 0, label = "arena over given memory" } = options;
+    const { byteLength: there } = "buffer" in memory ? memory.buffer : memory;
+    const byteLength = options.byteLength ?? there - byteOffset;
+    return new HotArena(new GivenPage(memory, byteOffset, byteLength, label), label);
+  }
+
+  /** Whether it can be used: neither it nor the arena that it was carved from has ended. */
+  get isUsable(): boolean {
+    return !this.#ended && (this.#parent === null || this.#parent.isAlive);
+  }
+
+  /** Bytes that are taken, padding and the unused ends of full pages included. */
+  get usedBytes(): number {
+    return this.#usedBefore + this.#used;
+  }
+
+  /** Bytes that could still be taken: of this page, of pages that were kept, and of the source. */
+  get remainingBytes(): number {
+    if (!this.isUsable) return 0;
+    const inPage = this.#page === null ? 0 : this.#page.size - this.#used;
+    const kept = this.#spare.reduce((sum, { size }) => sum + size, 0);
+    return inPage + kept + this.#source.availableBytes;
+  }
+
+  /** Throws `SCOPE_ENDED` after {@link end}. O(1), and O(page) when a page is taken from the engine. */
+  alloc(request: AllocationRequest): HotAllocation {
+    const { byteLength, label = "temporary", alignment = Alignment.default } = request;
+    checkRequest(request, this.label);
+    const offset = this.#bump(byteLength, alignment, label);
+    const page = this.#page!;
+    const made = { byteLength, alignment, label };
+    return new HotAllocation(this, page, page.start + offset, made, this.#padding);
+  }
+
+  /** Takes bytes of the current page, or of the next; returns their offset in it. */
+  #bump(byteLength: number, alignment: number, label: string): number {
+    if (!this.isUsable) throw this.#endedError(label);
+    let page = this.#page;
+    let offset = page === null ? 0 : alignUp(page.start + this.#used, alignment) - page.start;
+    if (page === null || offset + byteLength > page.size) {
+      page = this.#nextPage(byteLength, alignment, label);
+      offset = alignUp(page.start, alignment) - page.start;
+    }
+    // What alignment skipped is padding until the reset.
+    this.#padding = offset - this.#used;
+    this.#used = offset + byteLength;
+    this.#ledger.allocated(byteLength, this.#padding);
+    return offset;
+  }
+
+  #endedError(label: string): LifetimeError {
+    return new LifetimeError(
+      "SCOPE_ENDED",
+      `"${label}" was asked of ${this.label}, whose scope has ended; allocate inside the scope`,
+      { label },
+    );
+  }
+
+  #nextPage(byteLength: number, alignment: number, label: string): ArenaPage {
+    const fitting = this.#spare.findIndex(
+      ({ start, size }) => alignUp(start, alignment) - start + byteLength <= size,
+    );
+    let page: ArenaPage;
+    if (fitting >= 0) {
+      page = this.#spare.splice(fitting, 1)[0]!;
+    } else {
+      try {
+        page = this.#leased(byteLength, alignment, label);
+      } catch (error) {
+        this.#ledger.failed();
+        throw error;
+      }
+      this.#ledger.lease(page.size);
+    }
+    // The rest of the page before stays unused until the reset: neither live nor free.
+    if (this.#page !== null) {
+      this.#ledger.defer(this.#page.size - this.#used);
+      this.#usedBefore += this.#page.size;
+    }
+    this.#pages.push(page);
+    this.#page = page;
+    this.#used = 0;
+    return page;
+  }
+
+  /** A page in which the bytes fit even where its start has to be aligned first. */
+  #leased(byteLength: number, alignment: number, label: string): ArenaPage {
+    const page = this.#source.lease(byteLength, label);
+    if (alignUp(page.start, alignment) - page.start + byteLength <= page.size) return page;
+    this.#source.giveBack(page);
+    return this.#source.lease(byteLength + alignment, label);
+  }
+
+  /** A typed array of `count` elements, valid until the arena is reset or ends. It holds old bytes. */
+  array<D extends HostDType>(
+    dtype: D,
+    count: number,
+    label = "temporary",
+    alignment: number = Alignment.default,
+  ): ArrayOf[D] {
+    const byteLength = count * hostDtypeInfo(dtype).bytes;
+    // No handle is made here, so the request is checked by hand.
+    const isWhole = Number.isSafeInteger(count) && count > 0;
+    if (!isWhole || byteLength > Number.MAX_SAFE_INTEGER) {
+      throw new InvalidArgumentError(
+        isWhole ? "SIZE_OVERFLOW" : "INVALID_LAYOUT",
+        `"${label}" asked ${this.label} for ${count} elements of ${dtype}; ask for a positive whole number, below 2^53 bytes`,
+        { label },
+      );
+    }
+    const offset = this.#bump(byteLength, alignment, label);
+    const { memory, start } = this.#page!;
+    return arrayOver(dtype, memory, start + offset, count);
+  }
+
+  /** A typed array that begins at a multiple of `alignment` bytes: 64 suits every vector there is. */
+  simdArray<D extends HostDType>(
+    dtype: D,
+    count: number,
+    label?: string,
+    alignment: number = Alignment.simd512,
+  ): ArrayOf[D] {
+    requireAlignment(alignment, label ?? "temporary");
+    return this.array(dtype, count, label, alignment);
+  }
+
+  /** A single number, as a typed array of one element. */
+  value<D extends HostDType>(dtype: D, initial: number, label?: string): ArrayOf[D] {
+    const array = this.array(dtype, 1, label);
+    array[0] = initial;
+    return array;
+  }
+
+  /**
+   * An arena of a fixed size inside this one. It ends with this one's next reset at the latest; its
+   * bytes come back then.
+   */
+  nested(options: { readonly byteLength: number; readonly label?: string }): HotArena {
+    const { byteLength, label = `arena in ${this.label}` } = options;
+    const piece = this.alloc({ byteLength, alignment: Alignment.cacheLine, label });
+    return new HotArena(new CarvedPage(piece), label, piece);
+  }
+
+  /** Ends one handle. Its bytes come back with the others, at the reset. */
+  free(allocation: HotAllocation): void {
+    if (allocation.arena !== this) throw foreignHandle(allocation.label, this.label);
+    if (!allocation.isAlive) throw doubleFree(allocation.label, this.label);
+    allocation.freed = true;
+    this.#ledger.freed(allocation.byteLength, allocation.padding);
+    this.#ledger.defer(allocation.byteLength + allocation.padding);
+  }
+
+  /** Ends every handle. O(pages). */
+  reset(mode: ResetMode = "free"): void {
+    this.generation++;
+    this.#ledger.freedInBulk();
+    let keepBytes = mode === "free" ? 0 : mode === "retain" ? Number.POSITIVE_INFINITY : mode;
+    // The oldest first: a loop finds its pages in the order of the round before.
+    const pages = [...this.#pages, ...this.#spare];
+    this.#spare = [];
+    for (const page of pages) {
+      if (page.size <= keepBytes) {
+        keepBytes -= page.size;
+        this.#spare.push(page);
+        continue;
+      }
+      this.#ledger.lease(-page.size);
+      this.#source.giveBack(page);
+    }
+    this.#pages = [];
+    this.#page = null;
+    this.#used = 0;
+    this.#usedBefore = 0;
+  }
+
+  /** Resets, gives every page back, and refuses allocations from now on. */
+  end(): void {
+    this.reset();
+    this.#ended = true;
+    if (this.#parent?.isAlive === true) this.#parent.arena.free(this.#parent);
+  }
+
+  stats(): RegionStats {
+    return this.#ledger.stats();
+  }
+
+  protected owns(allocation: HotAllocation): boolean {
+    return allocation.arena === this;
+  }
+
+  protected copyContents(from: HotAllocation, to: HotAllocation, byteLength: number): void {
+    to.bytes().set(from.bytes().subarray(0, byteLength));
+  }
+
+  protected requestLike(allocation: HotAllocation, byteLength: number): AllocationRequest {
+    return { byteLength, alignment: allocation.alignment, label: allocation.label };
+  }
+}
