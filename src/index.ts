@@ -86,7 +86,14 @@ export type { GeneralBlock, Pin, PinOptions } from "./host/general/general-block
 export type { Pauses } from "./host/general/collector.ts";
 export type { PressureEvent, PressureLevel, PressureListener } from "./host/general/pressure.ts";
 export { PinnedHeap } from "./host/pinned-heap.ts";
-export type { PinnedBlock, PinnedDirection, PinnedState } from "./host/pinned-block.ts";
+export {
+  readIntoPinned,
+  streamFromPinned,
+  streamIntoPinned,
+  writeFromPinned,
+} from "./host/pinned-io.ts";
+export type { ByteSink, ByteSource, TransferOptions } from "./host/pinned-io.ts";
+export type { PinnedBlock, PinnedUse, PinnedDirection, PinnedState } from "./host/pinned-block.ts";
 export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
 

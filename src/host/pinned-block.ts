@@ -3,7 +3,7 @@
 import { arrayOver, hostDtypeInfo } from "./dtype.ts";
 import type { ArrayOf, HostDType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
-import { requireAlive } from "./region.ts";
+import { deadHandle, requireAlive } from "./region.ts";
 import type { Allocation, AllocationRequest } from "./region.ts";
 
 /** A `GPUBuffer`, as far as the host has to know it. */
@@ -35,6 +35,7 @@ export interface PinnedOwner {
   readonly label: string;
   free(block: PinnedBlock): void;
   map(slot: PinnedSlot, urgent: boolean): Promise<void>;
+  released(block: PinnedBlock): void;
 }
 
 /** A request for pinned memory; `direction` is `upload` unless told. */
@@ -73,6 +74,8 @@ export class PinnedBlock implements Allocation {
   readonly slot: PinnedSlot;
   /** @internal */
   references = 1;
+  /** @internal Who is reading or writing the mapped memory right now, through the system or a stream. */
+  useCount = 0;
 
   /** @internal */
   constructor(heap: PinnedOwner, slot: PinnedSlot, byteLength: number, label: string) {
@@ -130,9 +133,30 @@ export class PinnedBlock implements Allocation {
     return arrayOver(dtype, this.memory(), 0, count);
   }
 
+  /**
+   * Holds the mapped memory while something that Moorage does not see reads or writes it: the system,
+   * a stream, a WebAssembly module. Until the use is disposed, freeing the block or handing it to the
+   * GPU throws `IN_USE`. Throws what {@link memory} throws.
+   */
+  use(): PinnedUse {
+    this.memory();
+    return new PinnedUse(this);
+  }
+
+  /** @internal Throws `IN_USE` while the memory is held. */
+  requireUnused(what: string): void {
+    if (this.useCount === 0) return;
+    throw new LifetimeError(
+      "IN_USE",
+      `"${this.label}" cannot be ${what}: ${this.useCount} reads or writes of its memory are under way; await them first`,
+      { label: this.label },
+    );
+  }
+
   /** Ends the mapping, which detaches every array over it, and hands the memory to the GPU. */
   unmap(): MappableBuffer {
     this.memory();
+    this.requireUnused("handed to the GPU");
     this.slot.buffer.unmap();
     this.slot.range = null;
     this.slot.state = "in-flight";
@@ -151,5 +175,34 @@ export class PinnedBlock implements Allocation {
   map(): Promise<void> {
     requireAlive(this, this.heap);
     return this.heap.map(this.slot, true);
+  }
+}
+
+/** Mapped memory that is being read or written; see {@link PinnedBlock.use}. */
+export class PinnedUse implements Disposable {
+  readonly #block: PinnedBlock;
+  #isHeld = true;
+
+  /** @internal */
+  constructor(block: PinnedBlock) {
+    this.#block = block;
+    block.useCount++;
+  }
+
+  /** The held bytes. Throws `USE_AFTER_DISPOSE` once the use has ended. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    if (!this.#isHeld) throw deadHandle(this.#block.label, this.#block.heap.label);
+    return this.#block.array("uint8");
+  }
+
+  dispose(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#block.useCount--;
+    this.#block.heap.released(this.#block);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 }

@@ -26,6 +26,7 @@ import type {
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
 import { checkRequest, doubleFree, foreignHandle, Region } from "./region.ts";
+import { settled } from "./settled.ts";
 import { RegionLedger } from "./statistics.ts";
 import type { RegionStats } from "./statistics.ts";
 
@@ -51,6 +52,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
   #pooledBytes = 0;
   readonly #live = new Set<PinnedBlock>();
   readonly #deferred = new Set<Promise<void>>();
+  readonly #waiting: (() => void)[] = [];
   #closed = false;
 
   constructor(source: MappableSource, options: PinnedHeapOptions) {
@@ -136,6 +138,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
   free(block: PinnedBlock): void {
     if (block.heap !== this) throw foreignHandle(block.label, this.label);
     if (!block.isAlive) throw doubleFree(block.label, this.label);
+    if (block.references === 1) block.requireUnused("freed");
     block.references--;
     if (block.references > 0) return;
     const { slot } = block;
@@ -233,9 +236,37 @@ export class PinnedHeap extends Region<PinnedBlock> {
     }
   }
 
-  /** Settles when nothing that was disposed is still in flight. */
+  /** Settles when nothing that was disposed is still in flight, and nobody reads or writes any block. */
   async settled(): Promise<void> {
-    while (this.#deferred.size > 0) await Promise.all(this.#deferred);
+    for (;;) {
+      if (this.#deferred.size > 0) await Promise.all(this.#deferred);
+      else if (Array.from(this.#live).some(({ useCount }) => useCount > 0)) {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      } else return;
+    }
+  }
+
+  /** @internal A use of the block's memory has ended. */
+  released(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Whether `value` lies in this heap, and so never moves: one of its blocks or tensors, alive. */
+  isPinned(value: PinnedBlock | PinnedTensor): boolean {
+    const block = value instanceof PinnedTensor ? value.blockOrNull : value;
+    return block !== null && block.heap === this && block.isAlive;
+  }
+
+  /**
+   * Runs `action` with the mapped bytes, which stay where they are until it ends, or until the promise
+   * that it returns has settled. Freeing the tensor or uploading it meanwhile throws `IN_USE`.
+   */
+  withPinned<R>(tensor: PinnedTensor, action: (bytes: Uint8Array<ArrayBuffer>) => R): R {
+    const use = tensor.block.use();
+    return settled(
+      () => action(use.bytes()),
+      () => use.dispose(),
+    );
   }
 
   /** Destroys every buffer; blocks that are still alive become `lost`. */

@@ -46,6 +46,11 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
     return this.#disposed ? "disposed" : this.#block.state;
   }
 
+  /** @internal The block, or null once this owner has ended. */
+  get blockOrNull(): PinnedBlock | null {
+    return this.#disposed ? null : this.#block;
+  }
+
   /** @internal The block, checked to be this tensor's still. */
   get block(): PinnedBlock {
     if (this.#disposed) throw deadHandle(this.label, "pinned heap");
@@ -85,9 +90,10 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
    */
   dispose(): void {
     if (this.#disposed) return;
+    // Throws while its memory is read or written; it can be disposed after that.
+    this.#block.heap.free(this.#block);
     this.#disposed = true;
     this.#array = null;
-    this.#block.heap.free(this.#block);
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@
  */
 
 import type { ProfilingHooks } from "../profiling.ts";
+import { settled } from "../settled.ts";
 import type { Evacuator } from "./evacuator.ts";
 import type { GeneralBlock } from "./general-block.ts";
 
@@ -121,18 +122,4 @@ export class Collector {
       this.#unregistered.pop();
     }
   }
-}
-
-/** Runs `end` after `action`, or after the promise that it returns has settled. */
-export function settled<R>(action: () => R, end: () => void): R {
-  let result: R;
-  try {
-    result = action();
-  } catch (error) {
-    end();
-    throw error;
-  }
-  if (result instanceof Promise) return result.finally(end) as R;
-  end();
-  return result;
 }

@@ -18,6 +18,7 @@ import {
 import type { Layout, Shape, SliceRange } from "../layout.ts";
 import { deadHandle } from "../region.ts";
 import type { Allocation, AllocationRequest } from "../region.ts";
+import { settled } from "../settled.ts";
 import { castOf, decoderOf, encoderOf } from "./conversion.ts";
 import type { CheckedIndex, Reversed } from "./index-types.ts";
 import { fillElements, gather, scatter } from "./strided-copy.ts";
@@ -267,16 +268,10 @@ export class HostTensor<
   /** Runs `action` with a view of a part, which ends with it, or with the promise that it returns. */
   withView<R>(ranges: readonly SliceRange[], action: (view: HostTensor<D>) => R): R {
     const view = this.slice(ranges);
-    let result: R;
-    try {
-      result = action(view);
-    } catch (error) {
-      view.dispose();
-      throw error;
-    }
-    if (result instanceof Promise) return result.finally(() => view.dispose()) as R;
-    view.dispose();
-    return result;
+    return settled(
+      () => action(view),
+      () => view.dispose(),
+    );
   }
 
   /** The same numbers row by row in new memory, of this tensor's region unless another is given. */
