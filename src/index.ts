@@ -50,6 +50,10 @@ export {
   isValidAlignment,
   isViewAligned,
 } from "./host/alignment.ts";
+export { SimdBuffer } from "./host/simd-buffer.ts";
+export type { SimdBufferOptions } from "./host/simd-buffer.ts";
+export type { AlignmentKind, ArenaMemory } from "./host/arena/page-source.ts";
+export type { FixedArenaOptions, GivenArenaOptions, ResetMode } from "./host/arena/hot-arena.ts";
 export { detectSimdAlignment } from "./host/simd-alignment.ts";
 export type { SimdAlignment } from "./host/simd-alignment.ts";
 export { dtypeInfo, dtypes, hostDtypeInfo, hostDtypes, vectorAlignment } from "./host/dtype.ts";

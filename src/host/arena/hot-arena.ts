@@ -16,7 +16,7 @@ import { RegionLedger } from "../statistics.ts";
 import { MiB } from "../units.ts";
 import { HotAllocation } from "./hot-allocation.ts";
 import { CarvedPage, FixedPage, GivenPage } from "./page-source.ts";
-import type { ArenaMemory, ArenaPage, PageSource } from "./page-source.ts";
+import type { AlignmentKind, ArenaMemory, ArenaPage, PageSource } from "./page-source.ts";
 
 export interface FixedArenaOptions {
   /** Default 1 MiB. */
@@ -85,6 +85,11 @@ export class HotArena extends Region<HotAllocation> {
     const { byteLength: there } = "buffer" in memory ? memory.buffer : memory;
     const byteLength = options.byteLength ?? there - byteOffset;
     return new HotArena(new GivenPage(memory, byteOffset, byteLength, label), label);
+  }
+
+  /** Whether an alignment is one of addresses, or of offsets in a buffer. */
+  get alignmentKind(): AlignmentKind {
+    return this.#source.alignmentKind;
   }
 
   /** Whether it can be used: neither it nor the arena that it was carved from has ended. */

@@ -35,6 +35,7 @@ class PooledPage implements ArenaPage {
 }
 
 export class PagePool implements PageSource {
+  readonly alignmentKind = "offset";
   readonly pageBytes: number;
   readonly budgetBytes: number;
   /** Counts all arenas over this pool together; what they do not hold of it is free. */

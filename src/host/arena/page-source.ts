@@ -14,7 +14,14 @@ export interface ArenaPage {
   readonly size: number;
 }
 
+/**
+ * What an aligned offset is worth: over WebAssembly memory, whose start is aligned to a page, it is an
+ * aligned address; elsewhere JavaScript does not know where a buffer starts.
+ */
+export type AlignmentKind = "address" | "offset";
+
 export interface PageSource {
+  readonly alignmentKind: AlignmentKind;
   /** Counts all arenas over this source together. */
   readonly ledger: RegionLedger | null;
   /** Bytes that further pages could have. */
@@ -36,12 +43,14 @@ function bufferOf(memory: ArenaMemory): ArrayBuffer {
 /** One page, leased by one arena at a time. */
 abstract class SinglePage implements PageSource, ArenaPage {
   readonly ledger = null;
+  readonly alignmentKind: AlignmentKind;
   readonly start: number;
   readonly size: number;
   readonly #label: string;
   #isLeased = false;
 
-  constructor(start: number, size: number, label: string) {
+  constructor(start: number, size: number, label: string, alignmentKind: AlignmentKind) {
+    this.alignmentKind = alignmentKind;
     this.start = start;
     this.size = size;
     this.#label = label;
@@ -82,7 +91,7 @@ export class GivenPage extends SinglePage {
         { label },
       );
     }
-    super(byteOffset, byteLength, label);
+    super(byteOffset, byteLength, label, "buffer" in memory ? "address" : "offset");
     this.#memory = memory;
   }
 
@@ -96,7 +105,7 @@ export class CarvedPage extends SinglePage {
   readonly #piece: HotAllocation;
 
   constructor(piece: HotAllocation) {
-    super(piece.byteOffset, piece.byteLength, piece.label);
+    super(piece.byteOffset, piece.byteLength, piece.label, piece.arena.alignmentKind);
     this.#piece = piece;
   }
 
@@ -111,7 +120,7 @@ export class FixedPage extends SinglePage {
   readonly #isStrict: boolean;
 
   constructor(byteLength: number, isStrict: boolean, label: string) {
-    super(0, byteLength, label);
+    super(0, byteLength, label, "offset");
     if (!(Number.isSafeInteger(byteLength) && byteLength > 0)) {
       throw new InvalidArgumentError(
         "INVALID_ARGUMENT",
