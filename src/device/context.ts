@@ -8,6 +8,7 @@ import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
+import { GeneralHeap } from "../host/general/general-heap.ts";
 import { PinnedHeap } from "../host/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
 import { Executor, linearGroups } from "./executor.ts";
@@ -40,6 +41,8 @@ export interface Budget {
   readonly pinnedBytes: number;
   /** Host pages of scopes. Default 1 GiB. */
   readonly hotBytes: number;
+  /** The general heap on the host. Default 1 GiB. */
+  readonly generalBytes: number;
   /** Every `GPUBuffer` of the runtime together. Default: the sum of device and pinned, and 128 KiB. */
   readonly totalBytes: number;
 }
@@ -65,6 +68,7 @@ export class DeviceContext implements TensorHost {
   readonly heap: DeviceHeap;
   readonly pages: DevicePagePool;
   readonly hotPages: PagePool;
+  readonly general: GeneralHeap;
   readonly pinned: PinnedHeap;
   readonly transfers: Transfers;
   readonly executor: Executor;
@@ -99,6 +103,7 @@ export class DeviceContext implements TensorHost {
     };
     this.pages = new DevicePagePool(this.pool, this.heap);
     this.hotPages = new PagePool({ budgetBytes: budget.hotBytes, strict: options.strict ?? false });
+    this.general = new GeneralHeap({ budgetBytes: budget.generalBytes });
     this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
       budgetBytes: budget.pinnedBytes,
     });

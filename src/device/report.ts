@@ -1,6 +1,6 @@
 /** What a runtime can say of its memory: numbers first, then the same numbers for people. */
 
-import type { RegionStats } from "../host/statistics.ts";
+import type { Balance, RegionStats } from "../host/statistics.ts";
 import type { DeviceContext } from "./context.ts";
 import type { GpuBufferStats } from "./memory/gpu-memory.ts";
 
@@ -15,8 +15,12 @@ export interface LiveAllocation {
 export interface RuntimeStats {
   readonly hot: RegionStats;
   readonly pinned: RegionStats;
+  readonly general: RegionStats;
   readonly deviceArena: RegionStats;
   readonly deviceHeap: RegionStats;
+  /** The host's regions summed, and the device's. */
+  readonly host: Balance;
+  readonly device: Balance;
   /** Slabs: what both device regions hold together. */
   readonly slabs: {
     readonly reservedBytes: number;
@@ -32,11 +36,19 @@ export interface RuntimeStats {
 
 export function collectStats(context: DeviceContext): RuntimeStats {
   const { pool } = context;
+  const hot = context.hotPages.ledger.stats();
+  const pinned = context.pinned.stats();
+  const general = context.general.stats();
+  const deviceArena = context.pages.ledger.stats();
+  const deviceHeap = context.heap.stats();
   return {
-    hot: context.hotPages.ledger.stats(),
-    pinned: context.pinned.stats(),
-    deviceArena: context.pages.ledger.stats(),
-    deviceHeap: context.heap.stats(),
+    hot,
+    pinned,
+    general,
+    deviceArena,
+    deviceHeap,
+    host: sumOf([hot, pinned, general]),
+    device: sumOf([deviceArena, deviceHeap]),
     slabs: {
       reservedBytes: pool.reservedBytes,
       peakReservedBytes: pool.peakReservedBytes,
@@ -46,6 +58,18 @@ export function collectStats(context: DeviceContext): RuntimeStats {
     bindGroupsCreated: context.groups.createdCount,
     dispatchCount: context.stream.dispatchCount,
     submitCount: context.stream.submitCount,
+  };
+}
+
+function sumOf(regions: readonly Balance[]): Balance {
+  const sum = (term: keyof Balance): number =>
+    regions.reduce((total, region) => total + region[term], 0);
+  return {
+    liveBytes: sum("liveBytes"),
+    paddingBytes: sum("paddingBytes"),
+    deferredBytes: sum("deferredBytes"),
+    freeBytes: sum("freeBytes"),
+    reservedBytes: sum("reservedBytes"),
   };
 }
 
@@ -66,6 +90,7 @@ export function formatReport(stats: RuntimeStats, live: readonly LiveAllocation[
   const rows: readonly (readonly [string, RegionStats])[] = [
     ["hot arenas (host)", stats.hot],
     ["pinned heap (host)", stats.pinned],
+    ["general heap (host)", stats.general],
     ["device arenas", stats.deviceArena],
     ["device heap", stats.deviceHeap],
   ];
@@ -97,7 +122,7 @@ export function formatReport(stats: RuntimeStats, live: readonly LiveAllocation[
 
 function row(cells: readonly string[]): string {
   return cells
-    .map((cell, column) => (column === 0 ? cell.padEnd(18) : cell.padStart(10)))
+    .map((cell, column) => (column === 0 ? cell.padEnd(19) : cell.padStart(10)))
     .join(" ");
 }
 

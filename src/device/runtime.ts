@@ -2,6 +2,7 @@
 
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
+import type { GeneralHeap } from "../host/general/general-heap.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { checkRequest } from "../host/region.ts";
 import { MiB } from "../host/units.ts";
@@ -78,6 +79,8 @@ export class Runtime extends Operations implements AsyncDisposable {
   readonly device: GPUDevice;
   /** Mapped staging memory: `rt.pinned.tensor({ shape, dtype, label })`. */
   readonly pinned: PinnedHeap;
+  /** Host memory that ends by itself, and moves at safe points: `rt.general.alloc({ byteLength })`. */
+  readonly general: GeneralHeap;
   /** Settles with the reason when the device is lost; never where the runtime is disposed first. */
   readonly lost: Promise<MoorageError>;
   readonly #ownsDevice: boolean;
@@ -101,6 +104,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.device = device;
     this.label = label;
     this.pinned = this.context.pinned;
+    this.general = this.context.general;
     this.#options = options;
     this.#ownsDevice = options.device === undefined;
     this.#onUncaptured = (event) => {
@@ -187,6 +191,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.context.pool.trim();
     this.context.pinned.trim(0);
     this.context.hotPages.trim(0);
+    this.context.general.trim();
   }
 
   /** The statistics of every region at this instant. O(slabs). */
@@ -274,7 +279,7 @@ function checkedBudget({ budget = {}, slabBytes = 1 }: RuntimeOptions): Budget {
       `slabBytes is ${slabBytes}; a slab has a positive integer of bytes`,
     );
   }
-  const names = ["deviceBytes", "pinnedBytes", "hotBytes", "totalBytes"];
+  const names = ["deviceBytes", "pinnedBytes", "hotBytes", "generalBytes", "totalBytes"];
   for (const [name, bytes] of Object.entries(budget)) {
     if (!names.includes(name)) {
       throw new InvalidArgumentError(
@@ -297,6 +302,7 @@ function checkedBudget({ budget = {}, slabBytes = 1 }: RuntimeOptions): Budget {
     deviceBytes,
     pinnedBytes,
     hotBytes: budget.hotBytes ?? 1024 * MiB,
+    generalBytes: budget.generalBytes ?? 1024 * MiB,
     totalBytes: Math.min(totalBytes, deviceBytes + pinnedBytes + parameterRingBytes),
   };
 }

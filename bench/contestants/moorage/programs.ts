@@ -130,6 +130,29 @@ function copyIntoPinned(runtime: Runtime, { inputs }: Problem): Prepared {
   };
 }
 
+/** Blocks that nobody disposes: the engine finds them, and a task between two iterations lets it say so. */
+function generalAllocation(runtime: Runtime, { values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const seen = new Float32Array(count);
+  const once = (): void => {
+    for (let index = 0; index < count; index++) {
+      const block = runtime.general.alloc({ byteLength: 4 * elements }).array("float32");
+      block[0] = index;
+      seen[index] = block[0];
+    }
+  };
+  return {
+    async run(iterations) {
+      for (let iteration = 0; iteration < iterations; iteration++) {
+        once();
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    },
+    outputs: () => Promise.resolve([seen]),
+    dispose() {},
+  };
+}
+
 /** The time to record and submit dependent operations, on a device that executes nothing. */
 function recording(runtime: Runtime, { inputs, values }: Problem, host: BenchHost): Prepared {
   const count = valueOf(values, "count");
@@ -155,6 +178,7 @@ export const programs: Readonly<Record<string, Program>> = {
   "allocation churn with a fill": (runtime, problem) => ready(churn(runtime, problem, true)),
   "bump allocation": (runtime, problem) => ready(bumpAllocation(runtime, problem)),
   "pinned allocation": (runtime, problem) => ready(pinnedAllocation(runtime, problem)),
+  "general heap allocation": (runtime, problem) => ready(generalAllocation(runtime, problem)),
   "copy into pinned memory": (runtime, problem) => ready(copyIntoPinned(runtime, problem)),
   recording: (runtime, problem, host) => ready(recording(runtime, problem, host)),
   ...transferPrograms,
