@@ -101,6 +101,13 @@ export type { PinnedBlock, PinnedUse, PinnedDirection, PinnedState } from "./hos
 export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
 
+// Diagnostics
+export { Diagnostics } from "./host/diagnostics/diagnostics.ts";
+export type { DiagnosticsOptions, OutstandingAllocation } from "./host/diagnostics/diagnostics.ts";
+export type { Observed, RegionObserver } from "./host/diagnostics/observer.ts";
+export { TraceRing } from "./host/diagnostics/trace-ring.ts";
+export type { TraceEvent } from "./host/diagnostics/trace-ring.ts";
+
 // One concern each, around any region
 export { CountedRegion } from "./host/wrappers/counted-region.ts";
 export type { PassageCounts } from "./host/wrappers/counted-region.ts";

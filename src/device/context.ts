@@ -4,6 +4,8 @@
  */
 
 import { PagePool } from "../host/arena/page-pool.ts";
+import { Diagnostics } from "../host/diagnostics/diagnostics.ts";
+import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import type { MoorageError } from "../host/errors.ts";
@@ -53,6 +55,7 @@ export interface ContextOptions {
   readonly budget: Budget;
   readonly slabBytes: number | undefined;
   readonly strict: boolean | undefined;
+  readonly diagnostics: DiagnosticsOptions | undefined;
   readonly onError: (error: MoorageError) => void;
 }
 
@@ -69,6 +72,7 @@ export class DeviceContext implements TensorHost {
   readonly pages: DevicePagePool;
   readonly hotPages: PagePool;
   readonly general: GeneralHeap;
+  readonly diagnostics: Diagnostics | null;
   readonly pinned: PinnedHeap;
   readonly transfers: Transfers;
   readonly executor: Executor;
@@ -103,10 +107,14 @@ export class DeviceContext implements TensorHost {
     };
     this.pages = new DevicePagePool(this.pool, this.heap);
     this.hotPages = new PagePool({ budgetBytes: budget.hotBytes, strict: options.strict ?? false });
-    this.general = new GeneralHeap({ budgetBytes: budget.generalBytes });
+    const { diagnostics } = options;
+    const hooks = diagnostics?.hooks;
+    this.diagnostics = diagnostics === undefined ? null : new Diagnostics(diagnostics);
+    this.general = new GeneralHeap({ budgetBytes: budget.generalBytes, ...(hooks && { hooks }) });
     this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
       budgetBytes: budget.pinnedBytes,
     });
+    for (const region of [this.general, this.pinned, this.heap]) region.observer = this.diagnostics;
     this.memory.reclaim = () => {
       this.pinned.trim(0);
       this.pool.trim();
@@ -150,7 +158,9 @@ export class DeviceContext implements TensorHost {
 
   /** A device arena of its own, for a scope or for the intermediates of one operation. */
   arena(label: string): DeviceArena {
-    return new DeviceArena(this.pages, this.table, this.#copy, label);
+    const arena = new DeviceArena(this.pages, this.table, this.#copy, label);
+    arena.observer = this.diagnostics;
+    return arena;
   }
 
   hasFailed(block: DeviceAllocation): boolean {

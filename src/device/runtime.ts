@@ -1,5 +1,6 @@
 /** The runtime: one device, its memory regions, and everything that can be done with them. */
 
+import type { Diagnostics, DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { GeneralHeap } from "../host/general/general-heap.ts";
@@ -35,6 +36,8 @@ export interface RuntimeOptions {
    * never shows another scope's bytes. Some microseconds a page; default false.
    */
   readonly strict?: boolean;
+  /** Follows every allocation: see {@link Runtime.diagnostics}. Off where absent; `{}` for the defaults. */
+  readonly diagnostics?: DiagnosticsOptions;
   /** Told of errors that nobody may be waiting for; default: `console.error`. */
   readonly onError?: (error: MoorageError) => void;
   /** Told once when the device is lost, unless the runtime was disposed; default: `console.error`. */
@@ -81,6 +84,8 @@ export class Runtime extends Operations implements AsyncDisposable {
   readonly pinned: PinnedHeap;
   /** Host memory that ends by itself, and moves at safe points: `rt.general.alloc({ byteLength })`. */
   readonly general: GeneralHeap;
+  /** What lives since when and from where, and the latest events; null unless it was asked for. */
+  readonly diagnostics: Diagnostics | null;
   /** Settles with the reason when the device is lost; never where the runtime is disposed first. */
   readonly lost: Promise<MoorageError>;
   readonly #ownsDevice: boolean;
@@ -98,6 +103,7 @@ export class Runtime extends Operations implements AsyncDisposable {
         budget: checkedBudget(options),
         slabBytes: options.slabBytes,
         strict: options.strict,
+        diagnostics: options.diagnostics,
         onError,
       }),
     );
@@ -105,6 +111,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.label = label;
     this.pinned = this.context.pinned;
     this.general = this.context.general;
+    this.diagnostics = this.context.diagnostics;
     this.#options = options;
     this.#ownsDevice = options.device === undefined;
     this.#onUncaptured = (event) => {

@@ -46,6 +46,7 @@ export class Scope<S> extends Operations<S> {
     this.label = `scope "${options.label ?? "unnamed"}"`;
     this.#signal = options.signal;
     this.hot = new HotArena(context.hotPages, this.label);
+    this.hot.observer = context.diagnostics;
     this.#scratch = context.arena(this.label);
   }
 

@@ -91,6 +91,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     this.#ledger.allocated(byteLength, size - byteLength);
     const block = new PinnedBlock(this, slot, byteLength, label);
     this.#live.add(block);
+    this.observer?.allocated(this, block, label, byteLength);
     return block;
   }
 
@@ -144,6 +145,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const { slot } = block;
     const size = slot.buffer.size;
     this.#live.delete(block);
+    this.observer?.freed(this, block);
     if (slot.isDestroyed) return;
     this.#ledger.freed(block.byteLength, size - block.byteLength);
     if (slot.state === "lost") {

@@ -28,8 +28,10 @@ export interface CollectionEvent {
  * region that calls it.
  */
 export interface ProfilingHooks {
+  /** Told by the runtime's diagnostics, of every region. */
   onAllocation?(event: MemoryEvent): void;
   onFree?(event: MemoryEvent): void;
+  /** Told by the general heap. */
   onMove?(event: MoveEvent): void;
   onCollection?(event: CollectionEvent): void;
   onPressure?(event: PressureEvent): void;

@@ -13,6 +13,7 @@
  */
 
 import { requireAlignment } from "./alignment.ts";
+import type { RegionObserver } from "./diagnostics/observer.ts";
 import { InvalidArgumentError, LifetimeError, MoorageError } from "./errors.ts";
 import type { RegionKind, RegionStats } from "./statistics.ts";
 
@@ -62,6 +63,9 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
   abstract alloc(request: AllocationRequest): A;
   abstract free(allocation: A): void;
   abstract stats(): RegionStats;
+
+  /** Told of every allocation and its end, where it is set. */
+  observer: RegionObserver | null = null;
 
   /** Whether this region made `allocation`. */
   protected abstract owns(allocation: A): boolean;

@@ -5,7 +5,7 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GeneralHeap } from "../../src/index.ts";
+import { Diagnostics, GeneralHeap } from "../../src/index.ts";
 import type { GeneralBlock, GeneralHeapOptions, PressureEvent } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
 import { pattern } from "./subject.ts";
@@ -339,14 +339,19 @@ describe("pressure", () => {
 
 test("hooks hear of every allocation, move, collection and end", () => {
   const heard = { allocated: 0, freed: 0, moved: 0, collections: 0 };
-  const { heap } = open({
+  const observer = new Diagnostics({
     hooks: {
       onAllocation: ({ byteLength }) => void (heard.allocated += byteLength),
       onFree: ({ byteLength }) => void (heard.freed += byteLength),
+    },
+  });
+  const { heap } = open({
+    hooks: {
       onMove: ({ byteLength }) => void (heard.moved += byteLength),
       onCollection: () => void heard.collections++,
     },
   });
+  heap.observer = observer;
   const blocks = Array.from({ length: 50 }, () => heap.alloc({ byteLength: 1000 }));
   heap.collect();
   expect(heard.allocated).toBe(50_000);

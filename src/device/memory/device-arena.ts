@@ -64,6 +64,7 @@ export class DeviceArena extends DeviceRegion {
     this.#ledger.allocated(byteLength, extent - byteLength);
     const block = this.table.add(this, slab.index, -1, offset, extent, byteLength, label);
     this.#blocks.push(block);
+    this.observer?.allocated(this, block, label, byteLength);
     if (page.isDedicated) this.#pageOf.set(block.row, page);
     return block;
   }
@@ -101,6 +102,7 @@ export class DeviceArena extends DeviceRegion {
     const { row } = block;
     this.table.references[row]!--;
     if (this.table.references[row]! > 0) return;
+    this.observer?.freed(this, block);
     const extent = this.table.extent[row]!;
     const end = this.table.offset[row]! + extent;
     const slab = this.table.slab[row]!;
@@ -130,6 +132,7 @@ export class DeviceArena extends DeviceRegion {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.observer?.endedAll(this);
     for (const block of this.#blocks) if (block.isAlive) this.table.remove(block);
     this.#ledger.freedInBulk();
     for (const page of this.#open) this.#return(page);

@@ -38,7 +38,9 @@ export class DeviceHeap extends DeviceRegion {
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;
     const offset = slab.allocator.offsetOf(node) * slab.granuleBytes;
     this.ledger.allocated(byteLength, extent - byteLength);
-    return this.table.add(this, slab.index, node, offset, extent, byteLength, label);
+    const block = this.table.add(this, slab.index, node, offset, extent, byteLength, label);
+    this.observer?.allocated(this, block, label, byteLength);
+    return block;
   }
 
   /** Drops one reference; the block ends with the last. Recorded work may still use its bytes. */
@@ -47,6 +49,7 @@ export class DeviceHeap extends DeviceRegion {
     const { row } = block;
     this.table.references[row]!--;
     if (this.table.references[row]! > 0) return;
+    this.observer?.freed(this, block);
     const node = this.table.node[row]!;
     if (node !== lostNode) {
       this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);

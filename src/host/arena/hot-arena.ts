@@ -117,7 +117,9 @@ export class HotArena extends Region<HotAllocation> {
     const offset = this.#bump(byteLength, alignment, label);
     const page = this.#page!;
     const made = { byteLength, alignment, label };
-    return new HotAllocation(this, page, page.start + offset, made, this.#padding);
+    const allocation = new HotAllocation(this, page, page.start + offset, made, this.#padding);
+    this.observer?.allocated(this, allocation, label, byteLength);
+    return allocation;
   }
 
   /** Takes bytes of the current page, or of the next; returns their offset in it. */
@@ -196,6 +198,8 @@ export class HotArena extends Region<HotAllocation> {
         { label },
       );
     }
+    // What is observed has a name and an end of its own.
+    if (this.observer !== null) return this.alloc({ byteLength, alignment, label }).array(dtype);
     const offset = this.#bump(byteLength, alignment, label);
     const { memory, start } = this.#page!;
     return arrayOver(dtype, memory, start + offset, count);
@@ -226,7 +230,9 @@ export class HotArena extends Region<HotAllocation> {
   nested(options: { readonly byteLength: number; readonly label?: string }): HotArena {
     const { byteLength, label = `arena in ${this.label}` } = options;
     const piece = this.alloc({ byteLength, alignment: Alignment.cacheLine, label });
-    return new HotArena(new CarvedPage(piece), label, piece);
+    const arena = new HotArena(new CarvedPage(piece), label, piece);
+    arena.observer = this.observer;
+    return arena;
   }
 
   /** Ends one handle. Its bytes come back with the others, at the reset. */
@@ -234,6 +240,7 @@ export class HotArena extends Region<HotAllocation> {
     if (allocation.arena !== this) throw foreignHandle(allocation.label, this.label);
     if (!allocation.isAlive) throw doubleFree(allocation.label, this.label);
     allocation.freed = true;
+    this.observer?.freed(this, allocation);
     this.#ledger.freed(allocation.byteLength, allocation.padding);
     this.#ledger.defer(allocation.byteLength + allocation.padding);
   }
@@ -241,6 +248,7 @@ export class HotArena extends Region<HotAllocation> {
   /** Ends every handle. O(pages). */
   reset(mode: ResetMode = "free"): void {
     this.generation++;
+    this.observer?.endedAll(this);
     this.#ledger.freedInBulk();
     let keepBytes = mode === "free" ? 0 : mode === "retain" ? Number.POSITIVE_INFINITY : mode;
     // The oldest first: a loop finds its pages in the order of the round before.

@@ -134,7 +134,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
     table.alignment[index] = alignment;
     region.place(index, offset + byteLength, padding + byteLength);
     this.#ledger.allocated(byteLength, padding);
-    this.#settings.hooks?.onAllocation?.({ region: "general", label, byteLength });
+    this.observer?.allocated(this, table.pack(index), label, byteLength);
     return new GeneralBlock(this, index, byteLength, label);
   }
 
@@ -213,19 +213,19 @@ export class GeneralHeap extends Region<GeneralBlock> {
     block.isDisposed = true;
     block.view = null;
     if (block.isRegistered) this.#finalizers.unregister(block);
-    this.#release(block.index, block.label);
+    this.#release(block.index);
   }
 
   /** One owner less. */
-  #release(index: number, label: string): void {
+  #release(index: number): void {
     const { table } = this;
     if (--table.references[index]! > 0) return;
     const byteLength = table.byteLength[index]!;
     const padding = table.padding[index]!;
     const region = this.#regions.region(table.region[index]!);
+    this.observer?.freed(this, table.pack(index));
     table.release(index);
     this.#ledger.freed(byteLength, padding);
-    this.#settings.hooks?.onFree?.({ region: "general", label, byteLength });
     if (region.role === "large") {
       this.#regions.recycle(region);
       return;
@@ -248,7 +248,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
       this.#reclaimedCount++;
       this.#reclaimedBytes += this.table.byteLength[index]!;
     }
-    this.#release(index, "unreachable block");
+    this.#release(index);
   }
 
   #register(block: GeneralBlock): void {
@@ -305,7 +305,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
   /** @internal */
   unpin(block: GeneralBlock): void {
     this.#pinned.unpin(block.index);
-    this.#release(block.index, block.label);
+    this.#release(block.index);
   }
 
   /** Runs `action` with the block's bytes in a place that they keep until it ends, or its promise settles. */
