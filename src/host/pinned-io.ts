@@ -39,6 +39,19 @@ const pieceBytes = 4 * 2 ** 20;
 /** Bytes to a chunk of a stream that is read from pinned memory. */
 const chunkBytes = 64 * 2 ** 10;
 
+/** Runs `work` with the mapped bytes, held until it has settled. */
+async function held(
+  tensor: PinnedTensor,
+  work: (bytes: Uint8Array<ArrayBuffer>) => Promise<number>,
+): Promise<number> {
+  const use = tensor.block.use();
+  try {
+    return await work(use.bytes());
+  } finally {
+    use.dispose();
+  }
+}
+
 /**
  * Reads from `source` until the tensor is full or the source ends; returns the number of bytes. Rejects
  * with `NOT_MAPPED` where the GPU owns the memory, and with what the source throws.
@@ -48,17 +61,17 @@ export async function readIntoPinned(
   source: ByteSource,
   { position = 0, signal }: TransferOptions = {},
 ): Promise<number> {
-  using use = tensor.block.use();
-  const bytes = use.bytes();
-  let done = 0;
-  while (done < bytes.length) {
-    signal?.throwIfAborted();
-    const length = Math.min(pieceBytes, bytes.length - done);
-    const { bytesRead } = await source.read(bytes, done, length, position + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
+  return await held(tensor, async (bytes) => {
+    let done = 0;
+    while (done < bytes.length) {
+      signal?.throwIfAborted();
+      const length = Math.min(pieceBytes, bytes.length - done);
+      const { bytesRead } = await source.read(bytes, done, length, position + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return done;
+  });
 }
 
 /** Writes the whole tensor to `sink`; returns the number of bytes. Rejects as reading does. */
@@ -67,16 +80,16 @@ export async function writeFromPinned(
   sink: ByteSink,
   { position = 0, signal }: TransferOptions = {},
 ): Promise<number> {
-  using use = tensor.block.use();
-  const bytes = use.bytes();
-  let done = 0;
-  while (done < bytes.length) {
-    signal?.throwIfAborted();
-    const length = Math.min(pieceBytes, bytes.length - done);
-    const { bytesWritten } = await sink.write(bytes, done, length, position + done);
-    done += bytesWritten;
-  }
-  return done;
+  return await held(tensor, async (bytes) => {
+    let done = 0;
+    while (done < bytes.length) {
+      signal?.throwIfAborted();
+      const length = Math.min(pieceBytes, bytes.length - done);
+      const { bytesWritten } = await sink.write(bytes, done, length, position + done);
+      done += bytesWritten;
+    }
+    return done;
+  });
 }
 
 /**
@@ -88,31 +101,31 @@ export async function streamIntoPinned(
   stream: ReadableStream<Uint8Array>,
   { signal }: Pick<TransferOptions, "signal"> = {},
 ): Promise<number> {
-  using use = tensor.block.use();
-  const bytes = use.bytes();
-  const reader = stream.getReader();
-  let done = 0;
-  try {
-    for (;;) {
-      signal?.throwIfAborted();
-      const { value } = await reader.read();
-      if (value === undefined) return done;
-      if (done + value.length > bytes.length) {
-        throw new InvalidArgumentError(
-          "INVALID_ARGUMENT",
-          `"${tensor.label}" has ${bytes.length} bytes, and the stream gave more; make it larger, or cut the stream`,
-          { label: tensor.label },
-        );
+  return await held(tensor, async (bytes) => {
+    const reader = stream.getReader();
+    let done = 0;
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const { value } = await reader.read();
+        if (value === undefined) return done;
+        if (done + value.length > bytes.length) {
+          throw new InvalidArgumentError(
+            "INVALID_ARGUMENT",
+            `"${tensor.label}" has ${bytes.length} bytes, and the stream gave more; make it larger, or cut the stream`,
+            { label: tensor.label },
+          );
+        }
+        bytes.set(value, done);
+        done += value.length;
       }
-      bytes.set(value, done);
-      done += value.length;
+    } catch (error) {
+      await reader.cancel(error);
+      throw error;
+    } finally {
+      reader.releaseLock();
     }
-  } catch (error) {
-    await reader.cancel(error);
-    throw error;
-  } finally {
-    reader.releaseLock();
-  }
+  });
 }
 
 /**
