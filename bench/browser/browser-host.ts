@@ -49,6 +49,7 @@ export async function openBrowserHost({ signal }: BrowserHostOptions = {}): Prom
     wait: waiting.wait,
     now,
     heap: () => heap?.(),
+    collectYoungGarbage: () => {},
     collectGarbage: () => {
       globalThis.gc?.();
     },

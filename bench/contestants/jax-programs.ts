@@ -2,6 +2,7 @@
 
 import { inputOf, valueOf } from "../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../core/contract.ts";
+import { timedReads } from "../core/reading.ts";
 import { timedRecording } from "../core/recording.ts";
 import type { JaxArray, JaxKit, JaxProgram } from "./jax-kit.ts";
 import { jaxStepwise, pendingAtMost } from "./jax-stepwise.ts";
@@ -31,11 +32,9 @@ async function readers(kit: JaxKit, { inputs }: Problem, count: number): Promise
   }
   let last: readonly Numbers[] = [];
   return {
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        last = await Promise.all(sources.map(async (source) => await kit.read(source)));
-      }
-    },
+    run: timedReads(kit.host, data.byteLength, async () => {
+      last = await Promise.all(sources.map(async (source) => await kit.read(source)));
+    }),
     outputs() {
       const all = new Float32Array(data.length);
       for (const [index, part] of last.entries()) all.set(part, index * size);

@@ -2,6 +2,7 @@
 
 import { inputOf, valueOf } from "../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../core/contract.ts";
+import { timedReads } from "../core/reading.ts";
 import { timedRecording } from "../core/recording.ts";
 import type { Tensor, TensorflowKit } from "./tensorflow-kit.ts";
 
@@ -41,11 +42,9 @@ function readers(kit: TensorflowKit, { inputs }: Problem, count: number): Prepar
   };
   let last: readonly Numbers[] = [];
   return {
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        last = await Promise.all(buffers.map(async (buffer) => await read(buffer)));
-      }
-    },
+    run: timedReads(kit.host, data.byteLength, async () => {
+      last = await Promise.all(buffers.map(async (buffer) => await read(buffer)));
+    }),
     outputs() {
       const all = new Float32Array(data.length);
       for (const [index, part] of last.entries()) all.set(part, index * size);

@@ -5,6 +5,7 @@
 
 import { NotSupportedError } from "./contract.ts";
 import type { Prepared, Variant } from "./contract.ts";
+import { median } from "./statistics.ts";
 
 /** What the caller does with a variant. */
 export interface Trial {
@@ -27,10 +28,10 @@ export class TooSlowError extends Error {
 interface Candidate {
   readonly prepared: Prepared;
   readonly index: number;
-  ms: number;
+  readonly samples: number[];
 }
 
-const playOffRounds = 4;
+const playOffRounds = 5;
 
 /**
  * The chosen one is prepared; the others are disposed. Two are prepared at a time, and a third while it
@@ -61,12 +62,12 @@ export async function chooseVariant(
         excuse ??= error;
         continue;
       }
-      const candidate = { prepared, index, ms: Number.POSITIVE_INFINITY };
+      const candidate: Candidate = { prepared, index, samples: [] };
       best.push(candidate);
       all.push(candidate);
       if (variants.length === 1) break;
       for (let round = 0; round < playOffRounds; round++) await timeAgain(candidate, trial);
-      best.sort((a, b) => a.ms - b.ms);
+      best.sort((a, b) => msOf(a) - msOf(b));
       await best[2]?.prepared.dispose();
       best = best.slice(0, 2);
     }
@@ -75,20 +76,26 @@ export async function chooseVariant(
       for (let round = 0; round < playOffRounds; round++) {
         for (const candidate of best) await timeAgain(candidate, trial);
       }
-      best.sort((a, b) => a.ms - b.ms);
+      best.sort((a, b) => msOf(a) - msOf(b));
       await best.pop()!.prepared.dispose();
     }
   } catch (error) {
     for (const { prepared } of best) await prepared.dispose();
     throw error;
   }
-  const timings = all.flatMap(({ prepared: { variant }, ms }) =>
-    variant === undefined ? [] : [{ variant, milliseconds: Number.isFinite(ms) ? ms : 0 }],
-  );
+  const timings = all.flatMap((candidate) => {
+    const { variant } = candidate.prepared;
+    return variant === undefined ? [] : [{ variant, milliseconds: msOf(candidate) }];
+  });
   const { prepared, index } = best[0]!;
   return { prepared, index, timings };
 }
 
-async function timeAgain(candidate: Candidate, trial: Trial): Promise<void> {
-  candidate.ms = Math.min(candidate.ms, await trial.time(candidate.prepared));
+async function timeAgain({ prepared, samples }: Candidate, trial: Trial): Promise<void> {
+  samples.push(await trial.time(prepared));
+}
+
+/** The median, as the rows have it: what is quick once and slow for the rest is not the quickest. */
+function msOf({ samples }: Candidate): number {
+  return samples.length === 0 ? 0 : median(samples);
 }

@@ -189,6 +189,11 @@ export interface BenchHost {
   heap(): HeapState | undefined;
   /** Collects garbage, where the platform allows it. */
   collectGarbage(): void;
+  /**
+   * Collects what was made lately, where the platform allows it: before each sample, so that nobody
+   * pays for the garbage of the one before. Arrays off the heap are freed by it, too.
+   */
+  collectYoungGarbage(): void;
   /** Whether the process was interrupted: the harness ends after the sample under way. */
   isInterrupted(): boolean;
   /** Awaited before each sample, where it is there: a page repaints, and hears that Stop was pressed. */

@@ -108,6 +108,7 @@ export class Entrant {
   async sample(round: number): Promise<void> {
     await this.#attempt(async () => {
       const open = this.#open!;
+      this.#host.collectYoungGarbage();
       const before = copyCounts(open.device);
       const heapBefore = this.#host.heap();
       const value = this.#isBytes

@@ -60,6 +60,7 @@ export async function openNodeHost(choice?: AdapterChoice): Promise<NodeHost> {
     now: () => performance.now(),
     heap: () => ({ usedBytes: process.memoryUsage().heapUsed, collectionCount: collections }),
     collectGarbage: () => globalThis.gc?.(),
+    collectYoungGarbage: () => globalThis.gc?.({ type: "minor", execution: "sync" }),
     isInterrupted: () => isInterrupted,
   };
 }

@@ -42,6 +42,7 @@ const host: BenchHost = {
   now,
   heap: () => undefined,
   collectGarbage: () => {},
+  collectYoungGarbage: () => {},
   isInterrupted: () => false,
 };
 

@@ -4,6 +4,7 @@ import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
+import { timedReads } from "../../core/reading.ts";
 import type { Program } from "./program.ts";
 
 type Held = Tensor<"float32">;
@@ -68,20 +69,20 @@ const throughPinned: Program = (runtime, { inputs }) => {
   });
 };
 
-const readBack: Program = (runtime, { inputs }) => {
+const readBack: Program = (runtime, { inputs }, host) => {
   const { data, shape } = inputOf(inputs, "x");
   const held = runtime.tensor(data, { shape, dtype: "float32", label: "x" });
   let last: Numbers = new Float32Array();
   return Promise.resolve({
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) last = await held.data();
-    },
+    run: timedReads(host, data.byteLength, async () => {
+      last = await held.data();
+    }),
     outputs: () => Promise.resolve([last]),
     dispose: () => held.dispose(),
   });
 };
 
-const readMany: Program = (runtime, { inputs, values }) => {
+const readMany: Program = (runtime, { inputs, values }, host) => {
   const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
   const { data } = inputOf(inputs, "x");
   const held = Array.from({ length: count }, (_, index) =>
@@ -93,11 +94,9 @@ const readMany: Program = (runtime, { inputs, values }) => {
   );
   let last: readonly Float32Array[] = [];
   return Promise.resolve({
-    async run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        last = await Promise.all(held.map(async (tensor) => await tensor.data()));
-      }
-    },
+    run: timedReads(host, data.byteLength, async () => {
+      last = await Promise.all(held.map(async (tensor) => await tensor.data()));
+    }),
     outputs() {
       const all = new Float32Array(count * elements);
       for (const [index, part] of last.entries()) all.set(part, index * elements);

@@ -2,6 +2,7 @@
 
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
+import { timedReads } from "../../core/reading.ts";
 import type { OnnxKit, OnnxProgram, OrtSession, OrtTensor } from "./kit.ts";
 import { ModelBuilder } from "./model-builder.ts";
 
@@ -43,28 +44,27 @@ async function readers(kit: OnnxKit, { inputs }: Problem, count: number): Promis
     kit.input({ shape: [size], data: data.subarray(index * size, (index + 1) * size) }),
   );
   let last: readonly Numbers[] = [];
-  const once = async (): Promise<number> => {
-    const tensors: OrtTensor[] = [];
+  const tensors: OrtTensor[] = [];
+  const release = (): void => {
+    for (const tensor of tensors.splice(0)) tensor.dispose();
+  };
+  // A tensor that was read keeps its numbers on the host: each read has new ones.
+  const compute = async (): Promise<void> => {
+    release();
     for (const x of sources) tensors.push((await session.run({ x }))["y"]!);
     await kit.finish();
-    const started = kit.host.now();
+  };
+  const read = async (): Promise<void> => {
     last = await Promise.all(tensors.map(async (tensor) => await kit.read(tensor)));
-    const milliseconds = kit.host.now() - started;
-    for (const tensor of tensors) tensor.dispose();
-    return milliseconds;
   };
   return {
-    async run(iterations) {
-      let milliseconds = 0;
-      for (let iteration = 0; iteration < iterations; iteration++) milliseconds += await once();
-      return milliseconds;
-    },
+    run: timedReads(kit.host, data.byteLength, read, compute),
     outputs() {
       const all = new Float32Array(data.length);
       for (const [index, part] of last.entries()) all.set(part, index * size);
       return Promise.resolve([all]);
     },
-    dispose() {},
+    dispose: release,
   };
 }
 

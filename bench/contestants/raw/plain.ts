@@ -78,6 +78,66 @@ async function matrix(
   return kit.prepared([step], [{ buffer: y, count: rows * columns }], variant);
 }
 
+/** One element to an invocation: `y[at] = …` of the buffers `x` and, where there is one, `i`. */
+interface ElementKernel {
+  readonly declare: string;
+  readonly inputs: readonly string[];
+  readonly value: string;
+  readonly output: "f32" | "i32";
+  /** What the size's values are to the kernel, and how many elements there are. */
+  readonly constants: (values: Problem["values"]) => Record<string, number>;
+  readonly count: (values: Problem["values"]) => number;
+}
+
+function element({ declare, inputs, value, output, constants, count }: ElementKernel): RawVariant {
+  const code = `
+${declare}
+@group(0) @binding(${inputs.length}) var<storage, read_write> y: array<${output}>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  let at = id.x;
+  y[at] = ${value};
+}`;
+  return async (problem, kit) => {
+    const elements = count(problem.values);
+    const y = kit.buffer("y", elements * 4);
+    const pipeline = await kit.pipeline("plain", code, constants(problem.values));
+    const buffers = inputs.map((name) => kit.input(name, inputOf(problem.inputs, name)));
+    const step = kit.step(pipeline, [...buffers, y], [elements / 64]);
+    const type = output === "i32" ? { type: Int32Array } : {};
+    return kit.prepared([step], [{ buffer: y, count: elements, ...type }], variant);
+  };
+}
+
+const plainCast = element({
+  declare: "@group(0) @binding(0) var<storage, read> x: array<f32>;",
+  inputs: ["x"],
+  value: "i32(x[at])",
+  output: "i32",
+  constants: () => ({}),
+  count: ({ elements = 0 }) => elements,
+});
+
+const plainGather = element({
+  declare: `override columns: u32;
+@group(0) @binding(0) var<storage, read> table: array<f32>;
+@group(0) @binding(1) var<storage, read> indices: array<u32>;`,
+  inputs: ["table", "indices"],
+  value: "table[indices[at / columns] * columns + at % columns]",
+  output: "f32",
+  constants: ({ columns = 0 }) => ({ columns }),
+  count: ({ columns = 0, count = 0 }) => columns * count,
+});
+
+const plainPermute = element({
+  declare: `override d0: u32; override d1: u32; override d2: u32; override d3: u32;
+@group(0) @binding(0) var<storage, read> x: array<f32>;`,
+  inputs: ["x"],
+  value: "x[((at / (d1 * d3) % d0 * d1 + at % d1) * d2 + at / (d1 * d3 * d0)) * d3 + at / d1 % d3]",
+  output: "f32",
+  constants: ({ d0 = 0, d1 = 0, d2 = 0, d3 = 0 }) => ({ d0, d1, d2, d3 }),
+  count: ({ d0 = 0, d1 = 0, d2 = 0, d3 = 0 }) => d0 * d1 * d2 * d3,
+});
+
 /** By the name of the kernel that is started. */
 export const plainKernels: Readonly<Record<string, RawVariant>> = {
   sum: fold("sum"),
@@ -86,6 +146,9 @@ export const plainKernels: Readonly<Record<string, RawVariant>> = {
   "sum along an axis": fold("sum"),
   "max along an axis": fold("max"),
   "argmax along an axis": fold("argmax"),
+  cast: plainCast,
+  gather: plainGather,
+  permute: plainPermute,
   softmax: async (problem, kit) =>
     await matrix(problem, kit, softmaxCode, (rows) => Math.ceil(rows / 4)),
   transpose: async (problem, kit) =>

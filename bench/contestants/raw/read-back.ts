@@ -4,6 +4,7 @@
  */
 
 import { inputOf, NotSupportedError, valueOf } from "../../core/contract.ts";
+import { timedReads } from "../../core/reading.ts";
 import type { Kit, Step } from "./kit.ts";
 import { ringName, rings } from "./transfer-rings.ts";
 import type { Ring } from "./transfer-rings.ts";
@@ -38,6 +39,13 @@ class Reader {
     const asked: Promise<void>[] = [];
     for (let piece = 0; piece < Math.min(pieces, this.#slots.length); piece++)
       asked.push(ask(piece));
+    if (pieces === 1 && kept === undefined) {
+      await asked[0];
+      // A copy of the range is not filled with zeros first, as a new array is.
+      const copy = this.#slots[0]!.getMappedRange(0, byteLength).slice(0);
+      this.#slots[0]!.unmap();
+      return new Float32Array(copy);
+    }
     const target = kept ?? new Float32Array(length);
     for (let piece = 0; piece < pieces; piece++) {
       await asked[piece];
@@ -71,10 +79,9 @@ function readBack(ring: Ring | undefined, isNew: boolean): RawVariant {
     let last = new Float32Array(length);
     return Promise.resolve({
       variant: ring === undefined ? "at once" : `through ${ringName(ring)}`,
-      async run(iterations) {
-        for (let iteration = 0; iteration < iterations; iteration++)
-          last = await reader.read(source, length, isNew ? undefined : last);
-      },
+      run: timedReads(kit.host, byteLength, async () => {
+        last = await reader.read(source, length, isNew ? undefined : last);
+      }),
       outputs: () => Promise.resolve([last]),
       dispose: () => kit.dispose(),
     });
@@ -113,17 +120,15 @@ function readMany(isGathered: boolean): RawVariant {
     let last: readonly Float32Array[] = [];
     return {
       variant: isGathered ? "gathered by a kernel" : "a copy each",
-      async run(iterations) {
-        for (let iteration = 0; iteration < iterations; iteration++) {
-          const encoder = device.createCommandEncoder({ label: "raw: read many" });
-          record(encoder);
-          device.queue.submit([encoder.finish()]);
-          await staging.mapAsync(GPUMapMode.READ);
-          const all = staging.getMappedRange().slice(0);
-          staging.unmap();
-          last = Array.from(offsets, (_, index) => new Float32Array(all, index * bytes, elements));
-        }
-      },
+      run: timedReads(kit.host, count * bytes, async () => {
+        const encoder = device.createCommandEncoder({ label: "raw: read many" });
+        record(encoder);
+        device.queue.submit([encoder.finish()]);
+        await staging.mapAsync(GPUMapMode.READ);
+        const all = staging.getMappedRange().slice(0);
+        staging.unmap();
+        last = Array.from(offsets, (_, index) => new Float32Array(all, index * bytes, elements));
+      }),
       outputs() {
         const all = new Float32Array(count * elements);
         for (const [index, part] of last.entries()) all.set(part, index * elements);
