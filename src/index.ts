@@ -84,10 +84,9 @@ export { HotArena } from "./host/arena/hot-arena.ts";
 export { PagePool } from "./host/arena/page-pool.ts";
 export type { PagePoolOptions } from "./host/arena/page-pool.ts";
 export { GeneralHeap } from "./host/general/general-heap.ts";
-export type { CollectionStats } from "./host/general/general-heap.ts";
 export type { GeneralHeapOptions } from "./host/general/general-heap-options.ts";
 export type { GeneralBlock, Pin, PinOptions } from "./host/general/general-block.ts";
-export type { Pauses } from "./host/general/collector.ts";
+export type { CollectionStats, Pauses } from "./host/general/collector.ts";
 export type { PressureEvent, PressureLevel, PressureListener } from "./host/general/pressure.ts";
 export { PinnedHeap } from "./host/pinned-heap.ts";
 export {
@@ -102,6 +101,7 @@ export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
 
 // Diagnostics
+export type { Advice, AdviceKind, AdvisorOptions } from "./host/diagnostics/advisor.ts";
 export { Diagnostics } from "./host/diagnostics/diagnostics.ts";
 export type { DiagnosticsOptions, OutstandingAllocation } from "./host/diagnostics/diagnostics.ts";
 export type { Observed, RegionObserver } from "./host/diagnostics/observer.ts";

@@ -25,7 +25,7 @@ function wordsOf(text: string): Set<string> {
 }
 
 /** On Windows, and wherever the system does not answer, the flags stay unknown. */
-export function processorFacts(platform: NodeJS.Platform = process.platform): ProcessorFacts {
+export function processorFacts(platform: string = process.platform): ProcessorFacts {
   const known = { architecture: process.arch, hasWasmSimd: hasWasmSimd() };
   try {
     if (platform === "linux") {

@@ -24,7 +24,7 @@ const total = { passed: 0, failed: 0, skipped: 0 };
 const notRun = [];
 const deviceTests = [
   "test/device",
-  "test/regions",
+  "test/regions/device",
   "test/demo",
   "test/bench/floor",
   "test/bench/peers",

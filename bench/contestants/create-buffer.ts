@@ -1,4 +1,7 @@
-/** A buffer for each tensor, made and destroyed: what Moorage's allocator spares. Takes part in `alloc` alone. */
+/**
+ * A buffer for each tensor, made and destroyed, and a new typed array for each array: what Moorage's
+ * allocators spare. Takes part in `alloc` and `host` alone.
+ */
 
 import { implementationName, inputOf, NotSupportedError, valueOf } from "../core/contract.ts";
 import type { BenchHost, Contestant, Prepared, Problem } from "../core/contract.ts";
@@ -7,14 +10,16 @@ import { Kit } from "./raw/kit.ts";
 export const createBuffer: Contestant = {
   name: "create-buffer",
   kind: "reference",
-  title: "createBuffer and destroy, one each",
-  suites: ["alloc"],
+  title: "createBuffer and destroy, or new Float32Array, one each",
+  suites: ["alloc", "host"],
   async open(host) {
     const device = await host.requestDevice("bench: create-buffer");
     return {
       device,
       prepare(problem) {
-        if (implementationName(problem) !== "allocation churn")
+        const name = implementationName(problem);
+        if (name.startsWith("array ")) return Promise.resolve(arrays(problem));
+        if (name !== "allocation churn")
           return Promise.reject(new NotSupportedError("only the bare allocation is compared"));
         return Promise.resolve(churn(device, problem, host));
       },
@@ -65,5 +70,27 @@ function churn(device: GPUDevice, problem: Problem, host: BenchHost): Prepared {
       return [firsts];
     },
     dispose: release,
+  };
+}
+
+/** The engine's own arrays, which it collects. */
+function arrays({ values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const isFilled = valueOf(values, "isFilled") === 1;
+  const seen = new Float32Array(count);
+  return {
+    run(iterations) {
+      for (let iteration = 0; iteration < iterations; iteration++) {
+        for (let index = 0; index < count; index++) {
+          const array = new Float32Array(elements);
+          if (isFilled) array.fill(index);
+          else array[0] = array[elements - 1] = index;
+          seen[index] = array[0]! + array[elements - 1]!;
+        }
+      }
+      return Promise.resolve();
+    },
+    outputs: () => Promise.resolve([seen]),
+    dispose() {},
   };
 }

@@ -4,8 +4,11 @@
  */
 
 import { PagePool } from "../host/arena/page-pool.ts";
+import { Advisor, observerOf } from "../host/diagnostics/advisor.ts";
+import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
 import { Diagnostics } from "../host/diagnostics/diagnostics.ts";
 import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
+import { ViewWatch } from "../host/diagnostics/view-watch.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import type { MoorageError } from "../host/errors.ts";
@@ -56,6 +59,7 @@ export interface ContextOptions {
   readonly slabBytes: number | undefined;
   readonly strict: boolean | undefined;
   readonly diagnostics: DiagnosticsOptions | undefined;
+  readonly debug: AdvisorOptions | undefined;
   readonly onError: (error: MoorageError) => void;
 }
 
@@ -73,6 +77,7 @@ export class DeviceContext implements TensorHost {
   readonly hotPages: PagePool;
   readonly general: GeneralHeap;
   readonly diagnostics: Diagnostics | null;
+  readonly advisor: Advisor | null;
   readonly pinned: PinnedHeap;
   readonly transfers: Transfers;
   readonly executor: Executor;
@@ -110,11 +115,22 @@ export class DeviceContext implements TensorHost {
     const { diagnostics } = options;
     const hooks = diagnostics?.hooks;
     this.diagnostics = diagnostics === undefined ? null : new Diagnostics(diagnostics);
-    this.general = new GeneralHeap({ budgetBytes: budget.generalBytes, ...(hooks && { hooks }) });
+    const advisor = options.debug === undefined ? null : new Advisor(options.debug);
+    this.advisor = advisor;
+    this.general = new GeneralHeap({
+      budgetBytes: budget.generalBytes,
+      ...(hooks && { hooks }),
+      ...(advisor && {
+        onIgnoredPressure: (message) => advisor.pressureIgnored("general heap", message),
+      }),
+    });
     this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
       budgetBytes: budget.pinnedBytes,
     });
-    for (const region of [this.general, this.pinned, this.heap]) region.observer = this.diagnostics;
+    const observer = observerOf(this.diagnostics, advisor);
+    for (const region of [this.general, this.pinned, this.heap]) region.observer = observer;
+    this.pinned.duties = advisor;
+    this.general.views = advisor === null ? null : new ViewWatch(advisor);
     this.memory.reclaim = () => {
       this.pinned.trim(0);
       this.pool.trim();

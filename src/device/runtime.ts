@@ -1,5 +1,6 @@
 /** The runtime: one device, its memory regions, and everything that can be done with them. */
 
+import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
 import type { Diagnostics, DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
@@ -38,6 +39,8 @@ export interface RuntimeOptions {
   readonly strict?: boolean;
   /** Follows every allocation: see {@link Runtime.diagnostics}. Off where absent; `{}` for the defaults. */
   readonly diagnostics?: DiagnosticsOptions;
+  /** Warns once of each habit that costs memory, by label: see {@link AdviceKind}. Default false. */
+  readonly debug?: boolean | AdvisorOptions;
   /** Told of errors that nobody may be waiting for; default: `console.error`. */
   readonly onError?: (error: MoorageError) => void;
   /** Told once when the device is lost, unless the runtime was disposed; default: `console.error`. */
@@ -104,6 +107,7 @@ export class Runtime extends Operations implements AsyncDisposable {
         slabBytes: options.slabBytes,
         strict: options.strict,
         diagnostics: options.diagnostics,
+        debug: options.debug === true ? {} : options.debug === false ? undefined : options.debug,
         onError,
       }),
     );
@@ -203,6 +207,7 @@ export class Runtime extends Operations implements AsyncDisposable {
 
   /** The statistics of every region at this instant. O(slabs). */
   stats(): RuntimeStats {
+    this.context.advisor?.readStatistics();
     return collectStats(this.context);
   }
 
@@ -237,6 +242,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     } catch {
       // A lost device has nothing to wait for; what it held goes below.
     }
+    this.context.advisor?.runtimeEnds(this.label);
     const leaks = this.live();
     this.context.close(reason);
     this.device.removeEventListener("uncapturederror", this.#onUncaptured);

@@ -39,6 +39,8 @@ export class Scope<S> extends Operations<S> {
   readonly #scratch: DeviceArena;
   readonly #resources: Disposable[] = [];
   #ended = false;
+  /** @internal Whether {@link require} was asked. */
+  hasRequired = false;
 
   /** @internal */
   constructor(context: DeviceContext, options: ScopeOptions) {
@@ -95,6 +97,7 @@ export class Scope<S> extends Operations<S> {
    */
   require(byteLength: number): void {
     this.placer();
+    this.hasRequired = true;
     if (!(byteLength >= 0)) {
       throw new InvalidArgumentError(
         "INVALID_ARGUMENT",
@@ -146,6 +149,7 @@ export class Scope<S> extends Operations<S> {
   refuseEscape(result: unknown): void {
     const escaped = findScratch(result, this.#scratch, 3);
     if (escaped === null) return;
+    this.context.advisor?.escaped(escaped.label);
     throw new LifetimeError(
       "SCOPE_ESCAPE",
       `${this.label} returned "${escaped.label}", which ends with it; return keep("${escaped.label}") or plain numbers`,
@@ -187,6 +191,8 @@ export async function runScope<R>(
     options.signal?.throwIfAborted();
     scope.refuseEscape(result);
   } catch (error) {
+    const isOutOfMemory = error instanceof OutOfMemoryError;
+    if (isOutOfMemory && !scope.hasRequired) context.advisor?.ranOut(options.label ?? "scope");
     endAfter(scope, error);
     throw error;
   }

@@ -46,6 +46,7 @@ export abstract class TensorFactory<S = Owned> {
     requireCount(data.length, layout.count, layout.shape, label);
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
     this.context.transfers.fromArray(data, made.block);
+    this.context.advisor?.uploaded(label, data.byteLength, false);
     return this.give(made);
   }
 
@@ -59,6 +60,7 @@ export abstract class TensorFactory<S = Owned> {
     const label = options.label ?? source.label;
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
     this.context.transfers.fromPinned(source, made.block);
+    this.context.advisor?.uploaded(label, source.byteLength, true);
     return this.give(made);
   }
 
@@ -79,11 +81,13 @@ export abstract class TensorFactory<S = Owned> {
       const length = data.byteLength / dtypeInfo(tensor.dtype).bytes;
       requireCount(length, layout.count, layout.shape, label);
       this.context.transfers.fromArray(data, tensor.block);
+      this.context.advisor?.uploaded(label, data.byteLength, false);
     } else {
       requireSameDtype("write", tensor, data);
       requireCount(data.layout.count, layout.count, layout.shape, label);
       this.context.transfers.requireOwn(data);
       this.context.transfers.fromPinned(data, tensor.block);
+      this.context.advisor?.uploaded(label, data.byteLength, true);
     }
   }
 

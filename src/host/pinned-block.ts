@@ -36,6 +36,7 @@ export interface PinnedOwner {
   free(block: PinnedBlock): void;
   map(slot: PinnedSlot, urgent: boolean): Promise<void>;
   released(block: PinnedBlock): void;
+  readonly duties: { owe(handle: object, label: string): void; paid(handle: object): void } | null;
 }
 
 /** A request for pinned memory; `direction` is `upload` unless told. */

@@ -33,6 +33,12 @@ import type { RegionStats } from "./statistics.ts";
 // GPUMapMode by value: `host` knows no GPU globals.
 const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
 
+/** Who keeps count of handles that have to be disposed. */
+export interface PinnedDuties {
+  owe(handle: object, label: string): void;
+  paid(handle: object): void;
+}
+
 export interface PinnedHeapOptions {
   /** All buffers together never pass this. */
   readonly budgetBytes: number;
@@ -54,6 +60,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
   readonly #deferred = new Set<Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #closed = false;
+  /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
+  duties: PinnedDuties | null = null;
 
   constructor(source: MappableSource, options: PinnedHeapOptions) {
     super();
@@ -66,7 +74,10 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const { dtype, label = "pinned tensor", direction = "upload" } = options;
     const layout = contiguousLayout(options.shape, label);
     const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
-    return new PinnedTensor(this.alloc({ byteLength, direction, label }), layout, dtype, label);
+    const block = this.alloc({ byteLength, direction, label });
+    const tensor = new PinnedTensor(block, layout, dtype, label);
+    this.duties?.owe(tensor, label);
+    return tensor;
   }
 
   /** Every live block, for reports. */

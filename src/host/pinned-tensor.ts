@@ -81,7 +81,9 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
   /** A second owner of the same memory, with an end of its own. */
   retain(): PinnedTensor<D> {
     this.block.references++;
-    return new PinnedTensor(this.#block, this.layout, this.dtype, this.label);
+    const other = new PinnedTensor(this.#block, this.layout, this.dtype, this.label);
+    this.#block.heap.duties?.owe(other, this.label);
+    return other;
   }
 
   /**
@@ -92,6 +94,7 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
     if (this.#disposed) return;
     // Throws while its memory is read or written; it can be disposed after that.
     this.#block.heap.free(this.#block);
+    this.#block.heap.duties?.paid(this);
     this.#disposed = true;
     this.#array = null;
   }

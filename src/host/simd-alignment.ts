@@ -26,7 +26,7 @@ export interface SimdAlignment {
  * WebAssembly has SIMD; else 8. O(1).
  */
 export function simdAlignmentOf(facts: ProcessorFacts): SimdAlignment {
-  const { architecture, flags, flagsFrom = "the system", hasWasmSimd } = facts;
+  const { architecture, flags, flagsFrom = "the system" } = facts;
   if (architecture === "x64" || architecture === "ia32") {
     if (flags?.has("avx512f") === true) return { bytes: 64, source: `avx512f in ${flagsFrom}` };
     if (flags?.has("avx") === true) return { bytes: 32, source: `avx in ${flagsFrom}` };
@@ -37,16 +37,55 @@ export function simdAlignmentOf(facts: ProcessorFacts): SimdAlignment {
       };
   }
   if (architecture === "arm64") return { bytes: 16, source: "AArch64 has NEON" };
-  if (hasWasmSimd) return { bytes: 16, source: "WebAssembly SIMD" };
+  if (facts.hasWasmSimd) return { bytes: 16, source: "WebAssembly SIMD" };
   return { bytes: 8, source: "no vectors known" };
 }
 
 /** `() -> v128` with `v128.const 0`: valid where WebAssembly has SIMD, and nowhere else. */
 const simdModule = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0],
-  ...[1, 5, 1, 96, 0, 1, 123],
-  ...[3, 2, 1, 0],
-  ...[10, 22, 1, 20, 0, 253, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11],
+  0,
+  97,
+  115,
+  109,
+  1,
+  0,
+  0,
+  0,
+  1,
+  5,
+  1,
+  96,
+  0,
+  1,
+  123,
+  3,
+  2,
+  1,
+  0,
+  10,
+  22,
+  1,
+  20,
+  0,
+  253,
+  12,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  11,
 );
 
 /** Whether WebAssembly here has 128-bit vectors; false where there is no WebAssembly. */

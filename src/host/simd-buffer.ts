@@ -66,7 +66,7 @@ export class SimdBuffer<D extends HostDType = HostDType> implements Disposable {
     const { bytes } = hostDtypeInfo(dtype);
     const { shape } = contiguousLayout([length], label);
     const byteLength = byteSize(length, bytes, shape, label);
-    const region = (options.region ?? HotArena.fixed({ byteLength, label })) as HostRegion;
+    const region = options.region ?? HotArena.fixed({ byteLength, label });
     // A vector is never less aligned than its elements.
     const allocation = region.alloc({ byteLength, alignment: Math.max(alignment, bytes), label });
     return new SimdBuffer(dtype, length, alignment, region, allocation);

@@ -41,6 +41,7 @@ const promised: readonly (readonly [what: string, cases: readonly string[]])[] =
     "memory on the host",
     ["bump allocation", "pinned allocation", "copy into pinned memory", "general heap allocation"],
   ],
+  ["arrays on the host", ["array in an arena", "array on the general heap", "element access"]],
   [
     "peak device memory",
     ["peak of a chain", "peak of a varying batch", "peak of growing key-value tensors"],

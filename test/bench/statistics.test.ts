@@ -2,7 +2,14 @@ import { expect, test } from "vitest";
 
 import { answersOf, check } from "../../bench/core/check.ts";
 import { randomFrom, seedOf } from "../../bench/core/random.ts";
-import { median, pairedRatios, quantile, spread } from "../../bench/core/statistics.ts";
+import {
+  meanError,
+  median,
+  medianError,
+  pairedRatios,
+  quantile,
+  spread,
+} from "../../bench/core/statistics.ts";
 
 test("medians and quartiles of odd and even numbers of samples", () => {
   expect(median([3, 1, 2])).toBe(2);
@@ -20,6 +27,26 @@ test("ratios are taken round by round, so that drift cancels", () => {
   );
   expect(ratios).toEqual([2, 2, 2, 2]);
   expect(pairedRatios([1, undefined, 3], [2, 2, undefined])).toEqual([0.5]);
+});
+
+test("the error of a median shrinks with the root of the samples, and outliers do not matter", () => {
+  const random = randomFrom(3);
+  const of = (count: number): number[] =>
+    Array.from({ length: count }, () => 10 + random.next() + random.next() - 1);
+  const [few, many] = [medianError(of(25)), medianError(of(2500))];
+  expect(few / many).toBeGreaterThan(5);
+  expect(few / many).toBeLessThan(20);
+  expect(many).toBeLessThan(0.005);
+  const spoilt = of(2500).map((value, at) => (at % 50 === 0 ? 1000 : value));
+  expect(medianError(spoilt)).toBeLessThan(0.005);
+  expect(medianError([1, 2, 3])).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("the error of a mean is the standard error, as a fraction", () => {
+  expect(meanError([1, 1, 1])).toBe(0);
+  expect(meanError([9, 11])).toBeCloseTo(0.1);
+  for (const few of [[], [5], [1, Number.NaN]])
+    expect(meanError(few)).toBe(Number.POSITIVE_INFINITY);
 });
 
 test("random numbers are even, bounded, and the same for a seed", () => {

@@ -4,8 +4,8 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { hostDtypes } from "../../src/host/dtype.ts";
-import { HotArena, HostTensor, hostTensor, GeneralHeap, PagePool } from "../../src/index.ts";
-import type { HostDType, NestedArray, Shape, SliceRange } from "../../src/index.ts";
+import { HotArena, hostTensor, GeneralHeap, PagePool } from "../../src/index.ts";
+import type { HostDType, NestedArray, Shape, SliceRange, HostTensor } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
 
 const heap = (): GeneralHeap =>
@@ -78,9 +78,9 @@ const step = fc.record({
 /** One random view of both. */
 function applied(
   { kind, seeds }: { readonly kind: number; readonly seeds: readonly number[] },
-  tensor: HostTensor<HostDType>,
+  tensor: HostTensor,
   model: Model,
-): [HostTensor<HostDType>, Model] {
+): [HostTensor, Model] {
   const { shape } = model;
   if (kind === 0) {
     const axes = shape.map((_, axis) => axis).sort((a, b) => seeds[a]! - seeds[b]! || a - b);
@@ -155,7 +155,7 @@ test("any sequence of views shows what a plain model shows, and its copy is cont
   const shapes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 0, maxLength: 4 });
   fc.assert(
     fc.property(shapes, fc.array(step, { maxLength: 4 }), (shape, steps) => {
-      const owner = ramp(shape) as HostTensor<HostDType>;
+      const owner = ramp(shape) as HostTensor;
       let tensor = owner;
       let model: Model = {
         shape,
@@ -221,7 +221,7 @@ test("a broadcast view is read, not written", () => {
 });
 
 test("indices that do not exist are refused, with the shape and what was asked", () => {
-  const tensor = ramp([2, 3]) as HostTensor<HostDType>;
+  const tensor = ramp([2, 3]) as HostTensor;
   for (const index of [[2, 0], [0, 3], [-3, 0], [0, -4], [0.5, 0], [NaN, 0], [0], [0, 0, 0], []]) {
     const error = caught(() => tensor.at(...index));
     expect(error).toMatchObject({ code: "INVALID_ARGUMENT", label: "ramp" });

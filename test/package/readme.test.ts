@@ -24,7 +24,7 @@ function blocks(language: string): string[] {
 }
 
 const programs = blocks("ts");
-const [example, tryFinally, kernels, playwrightConfig] = programs;
+const [example, tryFinally, hostTensors, kernels, playwrightConfig] = programs;
 
 let consumer: Consumer;
 beforeAll(() => {
@@ -32,15 +32,17 @@ beforeAll(() => {
   consumer.write("tsconfig.json", consumerTsconfig);
   consumer.write("example.ts", example!);
   consumer.write("try-finally.ts", tryFinally!);
+  consumer.write("host-tensors.ts", hostTensors!);
   consumer.write("kernels.ts", kernels!);
 }, 120_000);
 afterAll(() => consumer.remove());
 
 describe("the README", () => {
   test("has the programs that are tested here", () => {
-    expect(programs).toHaveLength(4);
+    expect(programs).toHaveLength(5);
     expect(example).toContain("await using rt");
     expect(tryFinally).toContain("finally");
+    expect(hostTensors).toContain("hostTensor(");
     expect(kernels).toContain("defineKernel");
     expect(playwrightConfig).toContain("npmChromium");
   });
@@ -62,6 +64,12 @@ describe("the README", () => {
   test("the same with try and finally", () => {
     const { status, output } = consumer.run(["out/try-finally.js"]);
     expect(output).toBe("30\n");
+    expect(status).toBe(0);
+  });
+
+  test("its tensors on the host are what the comments say", () => {
+    const { status, output } = consumer.run(["out/host-tensors.js"]);
+    expect(output).toBe("6\n[[1,3],[4,6]]\n");
     expect(status).toBe(0);
   });
 

@@ -76,7 +76,7 @@ export class SimulatedBuffer {
     return new Promise((resolve, reject) => {
       const pending = { reject };
       this.#pending = pending;
-      void this.#device.queue.onSubmittedWorkDone().then(() => {
+      setImmediate(() => {
         // Unmapped or destroyed meanwhile, and rejected then.
         if (this.#pending !== pending) return;
         this.#pending = null;

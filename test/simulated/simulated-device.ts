@@ -97,12 +97,12 @@ export class SimulatedDevice extends EventTarget {
   lose(reason: GPUDeviceLostReason, message: string): void {
     if (this.isLost) return;
     this.isLost = true;
-    for (const buffer of [...this.buffers]) buffer.unmap();
-    this.#lose({ __brand: "GPUDeviceLostInfo", reason, message } as GPUDeviceLostInfo);
+    for (const buffer of this.buffers) buffer.unmap();
+    this.#lose({ __brand: "GPUDeviceLostInfo", reason, message });
   }
 
   destroy(): undefined {
-    for (const buffer of [...this.buffers]) buffer.destroy();
+    for (const buffer of this.buffers) buffer.destroy();
     this.lose("destroyed", "the device was destroyed");
   }
 
@@ -225,7 +225,7 @@ export class SimulatedDevice extends EventTarget {
       const error = this.errors.pop();
       return Promise.resolve(this.isLost ? null : error);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 }

@@ -12,6 +12,7 @@ import type {
   Prepared,
   Problem,
   Session,
+  Variant,
 } from "../../core/contract.ts";
 import { graphs } from "./graphs.ts";
 import type { Graph, Operand } from "./program.ts";
@@ -42,7 +43,7 @@ class MoorageSession implements Session {
     this.device = runtime.device;
   }
 
-  async prepare(problem: Problem): Promise<Prepared> {
+  async prepare(problem: Problem): Promise<Prepared | readonly Variant[]> {
     const name = implementationName(problem);
     const program = programs[name];
     if (program !== undefined) return await program(this.#runtime, problem, this.#host);

@@ -2,7 +2,7 @@
 
 import type { Runtime, Scope, Tensor } from "moorage";
 
-import type { BenchHost, Prepared, Problem } from "../../core/contract.ts";
+import type { BenchHost, Prepared, Problem, Variant } from "../../core/contract.ts";
 
 /** What a graph computes with: a tensor of any dtype. */
 export type Operand = Tensor<"float32">;
@@ -17,4 +17,8 @@ export type Graph = <S>(
   | readonly Tensor<"float32" | "int32" | "uint32", S>[];
 
 /** A case that is not one graph over uploaded inputs. */
-export type Program = (runtime: Runtime, problem: Problem, host: BenchHost) => Promise<Prepared>;
+export type Program = (
+  runtime: Runtime,
+  problem: Problem,
+  host: BenchHost,
+) => Promise<Prepared | readonly Variant[]>;

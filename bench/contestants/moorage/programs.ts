@@ -5,6 +5,7 @@ import type { Runtime, Tensor } from "moorage";
 import { inputOf, valueOf } from "../../core/contract.ts";
 import type { BenchHost, Numbers, Prepared, Problem } from "../../core/contract.ts";
 import { timedRecording } from "../../core/recording.ts";
+import { arraysInArena, arraysOnHeap, elementAccess } from "./host-memory.ts";
 import type { Program } from "./program.ts";
 import { transferPrograms } from "./transfers.ts";
 
@@ -178,6 +179,9 @@ export const programs: Readonly<Record<string, Program>> = {
   "allocation churn with a fill": (runtime, problem) => ready(churn(runtime, problem, true)),
   "bump allocation": (runtime, problem) => ready(bumpAllocation(runtime, problem)),
   "pinned allocation": (runtime, problem) => ready(pinnedAllocation(runtime, problem)),
+  "array in an arena": (_, problem) => ready(arraysInArena(problem)),
+  "array on the general heap": (runtime, problem) => ready(arraysOnHeap(runtime, problem)),
+  "element access": (runtime, problem) => Promise.resolve(elementAccess(runtime, problem)),
   "general heap allocation": (runtime, problem) => ready(generalAllocation(runtime, problem)),
   "copy into pinned memory": (runtime, problem) => ready(copyIntoPinned(runtime, problem)),
   recording: (runtime, problem, host) => ready(recording(runtime, problem, host)),

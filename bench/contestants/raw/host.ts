@@ -110,6 +110,39 @@ function blocksOfPages({ values }: Problem): Prepared {
   return { ...onHost(work, () => seen), variant: "views of pages of 64 KiB" };
 }
 
+/** Views of one buffer, one behind the other, from its start again where it is full. */
+function arrays({ values }: Problem): Prepared {
+  const [count, elements] = [valueOf(values, "count"), valueOf(values, "elements")];
+  const isFilled = valueOf(values, "isFilled") === 1;
+  const bytes = 4 * elements;
+  const memory = new ArrayBuffer(Math.max(2 ** 22, bytes));
+  const seen = new Float32Array(count);
+  let offset = 0;
+  const work = (): void => {
+    for (let index = 0; index < count; index++, offset += bytes) {
+      if (offset + bytes > memory.byteLength) offset = 0;
+      const array = new Float32Array(memory, offset, elements);
+      if (isFilled) array.fill(index);
+      else array[0] = array[elements - 1] = index;
+      seen[index] = array[0]! + array[elements - 1]!;
+    }
+  };
+  return onHost(work, () => seen);
+}
+
+function elementAccess({ inputs, values }: Problem): Prepared {
+  const data = inputOf(inputs, "x").data as Float32Array;
+  const [rows, columns] = [valueOf(values, "rows"), valueOf(values, "columns")];
+  let sum = 0;
+  const work = (): void => {
+    sum = 0;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) sum += data[row * columns + column]!;
+    }
+  };
+  return onHost(work, () => Float32Array.of(sum));
+}
+
 function variants(
   ...makes: readonly ((problem: Problem, kit: Kit) => Prepared)[]
 ): readonly RawVariant[] {
@@ -120,5 +153,8 @@ export const hostMemory: Readonly<Record<string, readonly RawVariant[]>> = {
   "bump allocation": variants(bump),
   "pinned allocation": variants(pinned),
   "copy into pinned memory": variants(copyIntoPinned),
+  "array in an arena": variants(arrays),
+  "array on the general heap": variants(arrays),
+  "element access": variants(elementAccess),
   "general heap allocation": variants(blocksOfTheirOwn, blocksOfPages),
 };

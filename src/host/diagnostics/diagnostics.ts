@@ -125,7 +125,9 @@ export class Diagnostics implements RegionObserver {
       }
     }
     all.sort((a, b) => a.id - b.id);
-    return all.map(({ id: _, ...outstanding }) => outstanding);
+    return all.map(({ label, region, owner, byteLength, ageMs, stack }) => {
+      return { label, region, owner, byteLength, ageMs, stack };
+    });
   }
 
   /**

@@ -5,8 +5,9 @@
 
 import type { ProfilingHooks } from "../profiling.ts";
 import { settled } from "../settled.ts";
-import type { Evacuator } from "./evacuator.ts";
+import type { Evacuator, MoveCounts } from "./evacuator.ts";
 import type { GeneralBlock } from "./general-block.ts";
+import type { PressureLevel } from "./pressure.ts";
 
 export interface CollectorOptions {
   readonly pauseMs: number;
@@ -20,6 +21,17 @@ export interface Pauses {
   readonly count: number;
   readonly totalMs: number;
   readonly longestMs: number;
+}
+
+/** What collections have done so far. */
+export interface CollectionStats extends Readonly<MoveCounts> {
+  readonly fullCollections: number;
+  /** Blocks that ended because nobody could reach them. */
+  readonly reclaimedCount: number;
+  readonly reclaimedBytes: number;
+  /** Slices that moved or registered something. */
+  readonly pauses: Pauses;
+  readonly pressure: PressureLevel;
 }
 
 /** Handles between two looks at the clock. */

@@ -111,10 +111,17 @@ export class Evacuator {
           try {
             this.#move(index, source, taken);
           } catch (error) {
-            // No room to move into: the region stays as it is, and what was moved stays moved.
             if (!(error instanceof OutOfMemoryError)) throw error;
+            // No room to move into. What was moved stays moved; the rest is moved together where it is,
+            // which leaves room for others, or it stays as it is.
+            if (isFull && source.pinnedBytes === 0) {
+              this.#slide(source);
+              break;
+            }
             this.#settle(source);
-            return false;
+            if (!isFull) return false;
+            source.serial = this.#regions.nextSerial;
+            break;
           }
           left -= taken;
           blocks++;
@@ -125,7 +132,7 @@ export class Evacuator {
           break;
         }
       }
-      this.#finish(source);
+      if (this.#source === source) this.#finish(source);
       if (left <= 0 || isLate()) return this.hasWork(isFull);
     }
   }
@@ -219,6 +226,43 @@ export class Evacuator {
     this.counts.movedBytes += byteLength;
     this.counts.movedCount++;
     this.#onMove(index, byteLength);
+  }
+
+  /**
+   * Moves a region's blocks together within it, without other memory. Its buffer is another one then:
+   * what was handed out over it would show the wrong bytes. The region's end takes blocks from others.
+   */
+  #slide(region: HeapRegion): void {
+    const table = this.#table;
+    this.#settle(region);
+    const own = region.entries.subarray(0, region.entryCount);
+    const sorted = [...new Set(own)].sort((a, b) => table.offset[a]! - table.offset[b]!);
+    let used = 0;
+    let paddingChange = 0;
+    for (const index of sorted) {
+      const byteLength = table.byteLength[index]!;
+      const from = table.offset[index]!;
+      const alignment = table.alignment[index]!;
+      const to = (used + alignment - 1) & -alignment;
+      region.bytes.copyWithin(to, from, from + byteLength);
+      const padding = to - used;
+      paddingChange += padding - table.padding[index]!;
+      table.padding[index] = padding;
+      table.offset[index] = to;
+      used = to + byteLength;
+      this.counts.movedBytes += byteLength;
+      this.counts.movedCount++;
+      this.#onMove(index, byteLength);
+    }
+    region.entries.set(sorted);
+    region.entryCount = sorted.length;
+    region.liveBytes = used;
+    region.used = used;
+    this.#ledger.moved(paddingChange, -region.deadBytes);
+    region.deadBytes = 0;
+    region.detach();
+    this.counts.oldEvacuations++;
+    this.#destinations.push(region);
   }
 
   #survivor(byteLength: number, alignment: number): HeapRegion {

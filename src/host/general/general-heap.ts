@@ -7,6 +7,7 @@
  */
 
 import { Alignment } from "../alignment.ts";
+import type { ViewWatch } from "../diagnostics/view-watch.ts";
 import type { ArrayOf, HostDType } from "../dtype.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import { checkRequest, doubleFree, foreignHandle, Region } from "../region.ts";
@@ -15,9 +16,8 @@ import { settled } from "../settled.ts";
 import type { RegionStats } from "../statistics.ts";
 import { RegionLedger } from "../statistics.ts";
 import { Collector } from "./collector.ts";
-import type { Pauses } from "./collector.ts";
+import type { CollectionStats } from "./collector.ts";
 import { closeRegion, Evacuator } from "./evacuator.ts";
-import type { MoveCounts } from "./evacuator.ts";
 import { GeneralBlock, Pin, viewOver } from "./general-block.ts";
 import type { PinOptions } from "./general-block.ts";
 import { settingsOf } from "./general-heap-options.ts";
@@ -26,19 +26,8 @@ import { HandleTable } from "./handle-table.ts";
 import type { HeapRegion } from "./heap-region.ts";
 import { PinnedBlocks } from "./pinned-blocks.ts";
 import { PressureGauge } from "./pressure.ts";
-import type { PressureLevel, PressureListener } from "./pressure.ts";
+import type { PressureListener } from "./pressure.ts";
 import { RegionSet } from "./region-set.ts";
-
-/** What collections have done so far. */
-export interface CollectionStats extends Readonly<MoveCounts> {
-  readonly fullCollections: number;
-  /** Blocks that ended because nobody could reach them. */
-  readonly reclaimedCount: number;
-  readonly reclaimedBytes: number;
-  /** Slices that moved or registered something. */
-  readonly pauses: Pauses;
-  readonly pressure: PressureLevel;
-}
 
 export class GeneralHeap extends Region<GeneralBlock> {
   readonly kind = "general";
@@ -59,6 +48,9 @@ export class GeneralHeap extends Region<GeneralBlock> {
   #reclaimedCount = 0;
   #reclaimedBytes = 0;
 
+  /** @internal Watches raw views, in debug mode; none of them is kept for the next call then. */
+  views: ViewWatch | null = null;
+
   constructor(options: GeneralHeapOptions = {}) {
     super();
     this.#settings = settingsOf(options);
@@ -70,7 +62,10 @@ export class GeneralHeap extends Region<GeneralBlock> {
       this.#regions,
       this.#ledger,
       this.#settings,
-      (_, byteLength) => hooks?.onMove?.({ region: "general", byteLength }),
+      (index, byteLength) => {
+        this.views?.moved(this.table.pack(index));
+        hooks?.onMove?.({ region: "general", byteLength });
+      },
     );
     this.#pinned = new PinnedBlocks(this.table, this.#regions, this.#evacuator, this.#ledger);
     this.#collector = new Collector(
@@ -224,6 +219,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
     const padding = table.padding[index]!;
     const region = this.#regions.region(table.region[index]!);
     this.observer?.freed(this, table.pack(index));
+    this.views?.ended(table.pack(index));
     table.release(index);
     this.#ledger.freed(byteLength, padding);
     if (region.role === "large") {
@@ -269,7 +265,9 @@ export class GeneralHeap extends Region<GeneralBlock> {
       this.#owners.set(view, block);
     }
     const made = viewOver(dtype, memory, offset, block.byteLength, block.label);
-    if (!block.isDisposed) {
+    if (this.views !== null) {
+      this.views.handed(this.table.pack(index), made, block.label);
+    } else if (!block.isDisposed) {
       block.view = made;
       block.viewDtype = dtype;
     }
@@ -292,10 +290,14 @@ export class GeneralHeap extends Region<GeneralBlock> {
 
   /** @internal A pin is an owner, too. */
   pin(block: GeneralBlock, options: PinOptions): Pin {
-    // Nothing moves while collections are held off: a long pin is a pin in place then.
-    const isMoved = options.long === true && !this.#collector.isHeld;
-    if (isMoved) {
-      this.#withRescue(block.byteLength, block.label, () => this.#pinned.moveIn(block.index));
+    // Nothing moves while collections are held off, nor into memory that is not there: a long pin is a
+    // pin in place then.
+    if (options.long === true && !this.#collector.isHeld) {
+      try {
+        this.#pinned.moveIn(block.index);
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+      }
     }
     this.#pinned.pin(block.index);
     this.table.references[block.index]!++;

@@ -71,10 +71,15 @@ export class HeapRegion {
     this.liveBytes += taken;
   }
 
-  /** Empties the region. Every typed array over it has length 0 afterwards. */
-  vacate(): void {
+  /** The same memory behind another buffer: every typed array over it has length 0 afterwards. */
+  detach(): void {
     this.memory = detached(this.memory);
     this.bytes = new Uint8Array(this.memory);
+  }
+
+  /** Empties the region. Every typed array over it has length 0 afterwards. */
+  vacate(): void {
+    this.detach();
     this.role = "free";
     this.used = 0;
     this.liveBytes = 0;

@@ -32,7 +32,15 @@ export class PinnedBlocks {
 
   unpin(index: number): void {
     this.#table.pins[index]!--;
-    if (this.#table.pins[index] === 0) this.#count(index, -1);
+    if (this.#table.pins[index]! > 0) return;
+    this.#count(index, -1);
+    this.#release(this.#regions.region(this.#table.region[index]!));
+  }
+
+  /** A region of pinned blocks that none is left in is one of old blocks, and is emptied as those are. */
+  #release(region: HeapRegion): void {
+    if (region.role !== "pinned" || region === this.region || region.pinnedBytes > 0) return;
+    region.role = "old";
   }
 
   #count(index: number, sign: 1 | -1): void {
@@ -63,5 +71,6 @@ export class PinnedBlocks {
     this.region = null;
     closeRegion(region, this.#ledger);
     if (region.liveBytes === 0) this.#regions.recycle(region);
+    else this.#release(region);
   }
 }

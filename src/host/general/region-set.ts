@@ -185,9 +185,9 @@ export class RegionSet {
   }
 }
 
-/** Eight classes to an octave, so that at most an eighth is lost; whole pages. */
+/** Thirty-two classes to an octave, so that little is lost, and some ends are found again; whole pages. */
 function largeSize(byteLength: number, label: string): number {
-  const step = 2 ** Math.max(12, Math.floor(Math.log2(byteLength)) - 3);
+  const step = 2 ** Math.max(12, Math.floor(Math.log2(byteLength)) - 5);
   try {
     return alignUp(byteLength, step);
   } catch (cause) {

@@ -18,7 +18,7 @@ function forEachRow({ shape, strides, offset }: Layout, visit: (start: number) =
     visit(offset);
     return;
   }
-  const index = new Array<number>(outer).fill(0);
+  const index = Array.from({ length: outer }, () => 0);
   let start = offset;
   for (;;) {
     visit(start);
