@@ -18,6 +18,9 @@ import { HotAllocation } from "./hot-allocation.ts";
 import { CarvedPage, FixedPage, GivenPage } from "./page-source.ts";
 import type { AlignmentKind, ArenaMemory, ArenaPage, PageSource } from "./page-source.ts";
 
+/** Below this, an offset and its alignment are 32-bit integers. */
+const bitsReach = 2 ** 30;
+
 export interface FixedArenaOptions {
   /** Default 1 MiB. */
   readonly byteLength?: number;
@@ -126,7 +129,15 @@ export class HotArena extends Region<HotAllocation> {
   #bump(byteLength: number, alignment: number, label: string): number {
     if (!this.isUsable) throw this.#endedError(label);
     let page = this.#page;
-    let offset = page === null ? 0 : alignUp(page.start + this.#used, alignment) - page.start;
+    let offset = 0;
+    if (page !== null) {
+      const at = page.start + this.#used;
+      // Bits are quicker than a remainder, as far as they reach.
+      offset =
+        (at <= bitsReach && alignment <= bitsReach
+          ? (at + alignment - 1) & -alignment
+          : alignUp(at, alignment)) - page.start;
+    }
     if (page === null || offset + byteLength > page.size) {
       page = this.#nextPage(byteLength, alignment, label);
       offset = alignUp(page.start, alignment) - page.start;
