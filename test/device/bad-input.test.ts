@@ -53,13 +53,30 @@ test.each([
 
 test("an unknown dtype is refused, and the message says which there are", () => {
   for (const make of [
-    () => rt().empty([1], { dtype: "float64" as never }),
-    () => rt().tensor(new Float32Array(1), { shape: [1], dtype: "float64" as never }),
-    () => rt().pinned.tensor({ shape: [1], dtype: "float64" as never }),
+    () => rt().empty([1], { dtype: "complex64" as never }),
+    () => rt().pinned.tensor({ shape: [1], dtype: "complex64" as never }),
   ]) {
     const error = caught(make);
     expect(error.code).toBe("UNSUPPORTED_DTYPE");
-    expect(error.message).toMatch(/float64.*float32, float16, int32, uint32, uint8/);
+    expect(error.message).toMatch(/complex64.*float32, float16, int32, uint32, uint8/);
+  }
+});
+
+test.each([
+  ["float64", "float32", new Float64Array(1)],
+  ["int8", "int32", new Int8Array(1)],
+  ["int16", "int32", new Int16Array(1)],
+  ["uint16", "uint32", new Uint16Array(1)],
+  ["bool", "uint8", new Uint8Array(1)],
+])("%s is the host's: the message names the cast to %s", (dtype, cast, data) => {
+  for (const make of [
+    () => rt().empty([1], { dtype: dtype as never }),
+    () => rt().tensor(data, { shape: [1], dtype: dtype as never }),
+    () => rt().pinned.tensor({ shape: [1], dtype: dtype as never }),
+  ]) {
+    const error = caught(make);
+    expect(error.code).toBe("UNSUPPORTED_DTYPE");
+    expect(error.message).toContain(`cast("${cast}")`);
   }
 });
 
