@@ -52,6 +52,24 @@ async function held(
   }
 }
 
+/** Moves the tensor's bytes piece by piece, until all are moved or `move` moves none; gives their number. */
+async function inPieces(
+  tensor: PinnedTensor,
+  signal: AbortSignal | undefined,
+  move: (bytes: Uint8Array<ArrayBuffer>, done: number, length: number) => Promise<number>,
+): Promise<number> {
+  return await held(tensor, async (bytes) => {
+    let done = 0;
+    while (done < bytes.length) {
+      signal?.throwIfAborted();
+      const moved = await move(bytes, done, Math.min(pieceBytes, bytes.length - done));
+      if (moved === 0) break;
+      done += moved;
+    }
+    return done;
+  });
+}
+
 /**
  * Reads from `source` until the tensor is full or the source ends; returns the number of bytes. Rejects
  * with `NOT_MAPPED` where the GPU owns the memory, and with what the source throws.
@@ -61,16 +79,9 @@ export async function readIntoPinned(
   source: ByteSource,
   { position = 0, signal }: TransferOptions = {},
 ): Promise<number> {
-  return await held(tensor, async (bytes) => {
-    let done = 0;
-    while (done < bytes.length) {
-      signal?.throwIfAborted();
-      const length = Math.min(pieceBytes, bytes.length - done);
-      const { bytesRead } = await source.read(bytes, done, length, position + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return done;
+  return await inPieces(tensor, signal, async (bytes, done, length) => {
+    const { bytesRead } = await source.read(bytes, done, length, position + done);
+    return bytesRead;
   });
 }
 
@@ -80,15 +91,9 @@ export async function writeFromPinned(
   sink: ByteSink,
   { position = 0, signal }: TransferOptions = {},
 ): Promise<number> {
-  return await held(tensor, async (bytes) => {
-    let done = 0;
-    while (done < bytes.length) {
-      signal?.throwIfAborted();
-      const length = Math.min(pieceBytes, bytes.length - done);
-      const { bytesWritten } = await sink.write(bytes, done, length, position + done);
-      done += bytesWritten;
-    }
-    return done;
+  return await inPieces(tensor, signal, async (bytes, done, length) => {
+    const { bytesWritten } = await sink.write(bytes, done, length, position + done);
+    return bytesWritten;
   });
 }
 

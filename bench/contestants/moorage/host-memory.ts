@@ -4,22 +4,8 @@ import { HotArena, hostTensor, PagePool } from "moorage";
 import type { Runtime } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
-import type { Numbers, Prepared, Problem, Variant } from "../../core/contract.ts";
-
-function onHost(
-  work: () => void,
-  outputs: () => Numbers,
-  dispose: () => void = () => {},
-): Prepared {
-  return {
-    run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) work();
-      return Promise.resolve();
-    },
-    outputs: () => Promise.resolve([outputs()]),
-    dispose,
-  };
-}
+import type { Prepared, Problem, Variant } from "../../core/contract.ts";
+import { hostWork } from "../../core/host-work.ts";
 
 /** Writes a number to both ends of an array, or all over it, and gives their sum. */
 function touch(array: Float32Array, value: number, isFilled: boolean): number {
@@ -39,7 +25,7 @@ export function arraysInArena({ values }: Problem): Prepared {
       seen[index] = touch(arena.array("float32", elements), index, isFilled);
     }
   };
-  return onHost(
+  return hostWork(
     work,
     () => seen,
     () => arena.end(),
@@ -56,7 +42,7 @@ export function arraysOnHeap(runtime: Runtime, { values }: Problem): Prepared {
       block.dispose();
     }
   };
-  return onHost(work, () => seen);
+  return hostWork(work, () => seen);
 }
 
 /** Both pairs of accessors: what the checks cost is in the variants' times. */
@@ -85,7 +71,7 @@ export function elementAccess(runtime: Runtime, { inputs, values }: Problem): re
           for (let column = 0; column < columns; column++) sum += x.uncheckedAt(row, column);
         }
       };
-      const work = onHost(
+      const work = hostWork(
         isChecked ? checked : unchecked,
         () => Float32Array.of(sum),
         () => x.dispose(),

@@ -1,24 +1,10 @@
 /** Memory on the host by hand: views over one buffer, a list of mapped buffers, plain arrays. */
 
 import { inputOf, valueOf } from "../../core/contract.ts";
-import type { Numbers, Prepared, Problem } from "../../core/contract.ts";
+import type { Prepared, Problem } from "../../core/contract.ts";
+import { hostWork } from "../../core/host-work.ts";
 import type { Kit } from "./kit.ts";
 import type { RawVariant } from "./variant.ts";
-
-function onHost(
-  work: () => void,
-  outputs: () => Numbers,
-  dispose: () => void = () => {},
-): Prepared {
-  return {
-    run(iterations) {
-      for (let iteration = 0; iteration < iterations; iteration++) work();
-      return Promise.resolve();
-    },
-    outputs: () => Promise.resolve([outputs()]),
-    dispose,
-  };
-}
 
 /** The memory is made beforehand; what costs is the view. */
 function bump({ values }: Problem): Prepared {
@@ -30,7 +16,7 @@ function bump({ values }: Problem): Prepared {
     }
   };
   const all = new Float32Array(memory);
-  return onHost(work, () => Float32Array.from({ length: count }, (_, at) => all[at * elements]!));
+  return hostWork(work, () => Float32Array.from({ length: count }, (_, at) => all[at * elements]!));
 }
 
 function mapped(kit: Kit, bytes: number): GPUBuffer {
@@ -56,7 +42,7 @@ function pinned({ values }: Problem, kit: Kit): Prepared {
       free.push(data);
     }
   };
-  return onHost(
+  return hostWork(
     work,
     () => seen,
     () => buffer.destroy(),
@@ -67,7 +53,7 @@ function copyIntoPinned({ inputs }: Problem, kit: Kit): Prepared {
   const { data } = inputOf(inputs, "x");
   const buffer = mapped(kit, data.byteLength);
   const range = new Float32Array(buffer.getMappedRange());
-  return onHost(
+  return hostWork(
     () => range.set(data),
     () => range.slice(),
     () => buffer.destroy(),
@@ -85,7 +71,7 @@ function blocksOfTheirOwn({ values }: Problem): Prepared {
       seen[index] = block[0];
     }
   };
-  return { ...onHost(work, () => seen), variant: "an array each" };
+  return { ...hostWork(work, () => seen), variant: "an array each" };
 }
 
 const pageBytes = 65_536;
@@ -107,7 +93,7 @@ function blocksOfPages({ values }: Problem): Prepared {
       seen[index] = block[0];
     }
   };
-  return { ...onHost(work, () => seen), variant: "views of pages of 64 KiB" };
+  return { ...hostWork(work, () => seen), variant: "views of pages of 64 KiB" };
 }
 
 /** Views of one buffer, one behind the other, from its start again where it is full. */
@@ -127,7 +113,7 @@ function arrays({ values }: Problem): Prepared {
       seen[index] = array[0]! + array[elements - 1]!;
     }
   };
-  return onHost(work, () => seen);
+  return hostWork(work, () => seen);
 }
 
 function elementAccess({ inputs, values }: Problem): Prepared {
@@ -140,7 +126,7 @@ function elementAccess({ inputs, values }: Problem): Prepared {
       for (let column = 0; column < columns; column++) sum += data[row * columns + column]!;
     }
   };
-  return onHost(work, () => Float32Array.of(sum));
+  return hostWork(work, () => Float32Array.of(sum));
 }
 
 function variants(
