@@ -2,11 +2,17 @@
 
 // The runtime
 export { createRuntime, Runtime } from "./device/runtime.ts";
-export type { RuntimeOptions } from "./device/runtime.ts";
-export type { Budget } from "./device/context.ts";
+export type { RuntimeOptions } from "./device/runtime-options.ts";
+export type { Budget } from "./device/budget.ts";
 export type { LiveAllocation, RuntimeStats } from "./device/report.ts";
-export { formatBytes } from "./device/report.ts";
+export type { CompactionResult } from "./device/memory/compaction.ts";
+export type { StorageReport } from "./device/memory/device-heap.ts";
 export type { GpuBufferStats } from "./device/memory/gpu-memory.ts";
+export type {
+  DevicePressureEvent,
+  DevicePressureListener,
+  LadderCounts,
+} from "./device/memory/ladder.ts";
 
 // Scopes
 export { Scope } from "./device/scope.ts";
@@ -14,7 +20,12 @@ export type { ScopeBody, ScopeOptions } from "./device/scope.ts";
 
 // Tensors
 export { Tensor } from "./device/tensor.ts";
-export type { NestedNumbers, Owned, TensorInput, TensorState } from "./device/tensor.ts";
+export type { NestedNumbers, TensorInput, TensorState } from "./device/tensor.ts";
+export type { Branded, Owned } from "./host/lifetime.ts";
+export { GrowableTensor } from "./device/growable-tensor.ts";
+export type { GrowableOptions } from "./device/growable-tensor.ts";
+export type { ByteProducer, WriteFromOptions } from "./device/write-from.ts";
+export { ReadLease } from "./device/readbacks.ts";
 export { PinnedTensor } from "./host/pinned-tensor.ts";
 export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
 export { HostTensor, hostTensor } from "./host/tensor/host-tensor.ts";
@@ -23,10 +34,20 @@ export type {
   HostRegion,
   HostTensorOptions,
   NestedArray,
-} from "./host/tensor/host-tensor.ts";
+} from "./host/tensor/host-region.ts";
 export type { Operations, AxisOptions, ReduceOptions, SumDtype } from "./device/operations.ts";
-export type { LabelOptions, TensorFactory, TensorOptions } from "./device/tensor-factory.ts";
+export type { RestoreResult, SourceReader } from "./device/restore.ts";
+export type {
+  LabelOptions,
+  SourceOptions,
+  TensorFactory,
+  TensorOptions,
+} from "./device/tensor-factory.ts";
 export type { BinaryName, UnaryName } from "./device/kernels/builtin.ts";
+
+// Sharing the device with other code
+export { BindingLease } from "./device/interop.ts";
+export type { WrapOptions } from "./device/interop.ts";
 
 // Kernels
 export { defineElementwise, defineKernel } from "./device/user-kernel.ts";
@@ -77,14 +98,18 @@ export {
   transposeLayout,
 } from "./host/layout.ts";
 export type { Shape, SliceRange } from "./host/layout.ts";
-export { GiB, KiB, MiB } from "./host/units.ts";
+export { formatBytes, GiB, KiB, MiB } from "./host/units.ts";
 
 // Regions
 export { HotArena } from "./host/arena/hot-arena.ts";
 export { PagePool } from "./host/arena/page-pool.ts";
 export type { PagePoolOptions } from "./host/arena/page-pool.ts";
 export { GeneralHeap } from "./host/general/general-heap.ts";
-export type { GeneralHeapOptions } from "./host/general/general-heap-options.ts";
+export type {
+  GeneralHeapOptions,
+  GrowthPolicy,
+  GrowthState,
+} from "./host/general/general-heap-options.ts";
 export type { GeneralBlock, Pin, PinOptions } from "./host/general/general-block.ts";
 export type { CollectionStats, Pauses } from "./host/general/collector.ts";
 export type { PressureEvent, PressureLevel, PressureListener } from "./host/general/pressure.ts";
@@ -128,4 +153,4 @@ export {
   MoorageError,
   OutOfMemoryError,
 } from "./host/errors.ts";
-export type { ErrorCode, KernelMessage } from "./host/errors.ts";
+export type { ErrorCode, KernelMessage, MemoryShare } from "./host/errors.ts";

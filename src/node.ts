@@ -4,8 +4,9 @@ import { writeSync } from "node:fs";
 
 import { openAdapter } from "./dawn.ts";
 import type { OpenAdapterOptions } from "./dawn.ts";
+import type { RuntimeOptions } from "./device/runtime-options.ts";
 import { createRuntime as createOn, openRuntimes } from "./device/runtime.ts";
-import type { Runtime, RuntimeOptions } from "./device/runtime.ts";
+import type { Runtime } from "./device/runtime.ts";
 
 export * from "./index.ts";
 export { detectSimdAlignment } from "./processor-flags.ts";
@@ -30,10 +31,11 @@ export interface NodeRuntimeOptions extends Omit<RuntimeOptions, "adapter"> {
 export async function createRuntime(options: NodeRuntimeOptions = {}): Promise<Runtime> {
   const { adapter, powerPreference, onProgress, ...rest } = options;
   warnAtExit();
-  if (rest.device !== undefined) return await createOn(rest);
-  if (typeof adapter === "object") return await createOn({ ...rest, adapter });
-  const opened = await openAdapter({ adapter, powerPreference, onProgress });
-  return await createOn({ ...rest, adapter: opened.adapter });
+  const choice = typeof adapter === "object" ? undefined : adapter;
+  const requestAdapter = async (): Promise<GPUAdapter> =>
+    (await openAdapter({ adapter: choice, powerPreference, onProgress })).adapter;
+  const given = typeof adapter === "object" ? { adapter } : {};
+  return await createOn({ requestAdapter, ...rest, ...given });
 }
 
 let isWarning = false;

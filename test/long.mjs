@@ -8,7 +8,14 @@ import { ensureInstalled, root, runNode } from "../setup.mjs";
 await ensureInstalled();
 const cli = join(root, "node_modules", "vitest", "vitest.mjs");
 const { code } = await runNode(
-  [cli, "run", "test/regions/long.test.ts", ...process.argv.slice(2)],
+  [
+    cli,
+    "run",
+    "test/regions/long.test.ts",
+    "test/regions/device-programs.test.ts",
+    "test/device/streamed.test.ts",
+    ...process.argv.slice(2),
+  ],
   {
     env: { MOORAGE_LONG: "1" },
   },

@@ -8,8 +8,10 @@ import { CommandError } from "../node/command-line.ts";
 import { compareAllocators } from "./compare.ts";
 import type { ReplayComparison } from "./compare.ts";
 import { allContenders } from "./contenders.ts";
+import { fragmentationOf } from "./fragmentation.ts";
+import type { Fragmentation } from "./fragmentation.ts";
 import { findGenerator, traceGenerators } from "./generate.ts";
-import { formatOverheads, formatReplay } from "./replay-table.ts";
+import { formatFragmentation, formatOverheads, formatReplay } from "./replay-table.ts";
 import { readTrace, writeTrace } from "./trace-file.ts";
 import { TraceError } from "./trace.ts";
 import type { Trace } from "./trace.ts";
@@ -31,7 +33,12 @@ export interface ReplayCommandOptions {
 /** What `jsonFile` gets. */
 export interface ReplayReport {
   readonly format: "moorage-replay";
-  readonly comparisons: readonly ReplayComparison[];
+  readonly comparisons: readonly ReplayedTrace[];
+}
+
+export interface ReplayedTrace extends ReplayComparison {
+  /** Of Moorage's general heap under the same trace. */
+  readonly fragmentation: Fragmentation;
 }
 
 /** @throws CommandError for a source that is none, and for a file that cannot be read as a trace */
@@ -45,7 +52,7 @@ export async function replayCommand(options: ReplayCommandOptions): Promise<void
   }
   const contenders = allContenders(host);
   for (const { name, about } of contenders) print(`${name}: ${about}`);
-  const comparisons: ReplayComparison[] = [];
+  const comparisons: ReplayedTrace[] = [];
   for (const load of sources) {
     if (host.isInterrupted()) break;
     const trace = await load();
@@ -55,8 +62,10 @@ export async function replayCommand(options: ReplayCommandOptions): Promise<void
       isInterrupted: () => host.isInterrupted(),
       ...(options.repetitionCount !== undefined && { repetitionCount: options.repetitionCount }),
     });
-    comparisons.push(comparison);
-    for (const line of ["", ...formatReplay(comparison)]) print(line);
+    const fragmentation = fragmentationOf(trace);
+    comparisons.push({ ...comparison, fragmentation });
+    for (const line of ["", ...formatReplay(comparison), formatFragmentation(fragmentation)])
+      print(line);
   }
   if (comparisons.length > 1) for (const line of ["", ...formatOverheads(comparisons)]) print(line);
   if (options.jsonFile !== undefined) {

@@ -3,6 +3,7 @@
 import { formatBytes } from "moorage";
 
 import type { ReplayComparison } from "./compare.ts";
+import type { Fragmentation } from "./fragmentation.ts";
 import type { ReplayResult } from "./replay.ts";
 
 interface Column {
@@ -64,6 +65,13 @@ export function formatOverheads(comparisons: readonly ReplayComparison[]): strin
       ]),
     ]),
   ];
+}
+
+/** Of the general heap on the host, which no contender is: its blocks move. */
+export function formatFragmentation({ average, worst, collections, scale }: Fragmentation): string {
+  const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
+  const scaled = scale === 1 ? "" : `, sizes divided by ${scale}`;
+  return `  Moorage's general heap after compaction: ${percent(average)} of what it holds is free, ${percent(worst)} at worst (${collections} collections${scaled})`;
 }
 
 /** Every allocator makes some buffer for a trace. */

@@ -6,8 +6,10 @@
 import { PagePool } from "../host/arena/page-pool.ts";
 import { Advisor, observerOf } from "../host/diagnostics/advisor.ts";
 import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
+import { breakdownOf } from "../host/diagnostics/breakdown.ts";
 import { Diagnostics } from "../host/diagnostics/diagnostics.ts";
 import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
+import type { Duties } from "../host/diagnostics/duties.ts";
 import { ViewWatch } from "../host/diagnostics/view-watch.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
@@ -15,42 +17,32 @@ import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
 import { GeneralHeap } from "../host/general/general-heap.ts";
 import { PinnedHeap } from "../host/pinned-heap.ts";
-import { elementwiseShader } from "../shaders/elementwise.ts";
-import { Executor, linearGroups } from "./executor.ts";
-import type { AnyTensor } from "./executor.ts";
+import type { Budget } from "./budget.ts";
+import { Engine } from "./engine.ts";
+import type { AnyTensor, Executor } from "./executor.ts";
+import { ForeignBuffers } from "./interop.ts";
 import { copyOperation } from "./kernels/builtin.ts";
-import { ElementwiseKernels } from "./kernels/elementwise.ts";
-import { MatmulKernels } from "./kernels/matmul.ts";
-import { AxisKernels } from "./kernels/reductions.ts";
+import type { ElementwiseKernels } from "./kernels/elementwise.ts";
+import type { MatmulKernels } from "./kernels/matmul.ts";
+import type { AxisKernels } from "./kernels/reductions.ts";
 import { BlockTable } from "./memory/block-table.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
+import { Compactor } from "./memory/compaction.ts";
 import { DeviceArena } from "./memory/device-arena.ts";
 import { DeviceHeap } from "./memory/device-heap.ts";
 import { DevicePagePool } from "./memory/device-pages.ts";
 import type { BlockCopy } from "./memory/device-region.ts";
+import { GpuMappableSource } from "./memory/gpu-mappable.ts";
 import { GpuMemory } from "./memory/gpu-memory.ts";
 import { SlabPool } from "./memory/slab-pool.ts";
+import type { Readbacks } from "./readbacks.ts";
+import type { ReadLease, Snapshot } from "./readbacks.ts";
+import { liveAllocations } from "./report.ts";
 import { BindGroups } from "./stream/bind-groups.ts";
-import { CommandStream } from "./stream/command-stream.ts";
-import { Kernel } from "./stream/kernel.ts";
-import { ParameterRing } from "./stream/parameter-ring.ts";
+import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
-import { GpuMappableSource, Transfers } from "./transfers.ts";
-import { EntryKernels } from "./user-kernel.ts";
-
-/** Bounds in bytes; every runtime has all of them. */
-export interface Budget {
-  /** Slabs: tensors and scratch on the device. Default 2 GiB. */
-  readonly deviceBytes: number;
-  /** Mapped staging buffers. Default 512 MiB. */
-  readonly pinnedBytes: number;
-  /** Host pages of scopes. Default 1 GiB. */
-  readonly hotBytes: number;
-  /** The general heap on the host. Default 1 GiB. */
-  readonly generalBytes: number;
-  /** Every `GPUBuffer` of the runtime together. Default: the sum of device and pinned, and 128 KiB. */
-  readonly totalBytes: number;
-}
+import type { Transfers } from "./transfers.ts";
+import type { EntryKernels } from "./user-kernel.ts";
 
 export interface ContextOptions {
   readonly device: GPUDevice;
@@ -65,51 +57,50 @@ export interface ContextOptions {
 
 export class DeviceContext implements TensorHost {
   readonly label: string;
-  readonly device: GPUDevice;
   readonly memory: GpuMemory;
   readonly pool: SlabPool;
   readonly table = new BlockTable();
   readonly groups = new BindGroups();
-  readonly ring: ParameterRing;
-  readonly stream: CommandStream;
   readonly heap: DeviceHeap;
+  readonly compactor: Compactor;
+  readonly foreign: ForeignBuffers;
   readonly pages: DevicePagePool;
   readonly hotPages: PagePool;
   readonly general: GeneralHeap;
   readonly diagnostics: Diagnostics | null;
   readonly advisor: Advisor | null;
+  readonly duties: Duties | null;
   readonly pinned: PinnedHeap;
-  readonly transfers: Transfers;
-  readonly executor: Executor;
-  readonly elementwise: ElementwiseKernels;
-  readonly axis: AxisKernels;
-  readonly matmul: MatmulKernels;
-  readonly entries: EntryKernels;
+  readonly #onError: (error: MoorageError) => void;
+  #engine: Engine;
 
   constructor(options: ContextOptions) {
     const { device, budget } = options;
     this.label = options.label;
-    this.device = device;
+    this.#onError = options.onError;
     this.memory = new GpuMemory(device, budget.totalBytes);
-    this.ring = new ParameterRing(this.memory);
     this.pool = new SlabPool(this.memory, {
       budgetBytes: budget.deviceBytes,
+      softBytes: budget.deviceSoftBytes,
       ...(options.slabBytes !== undefined && { slabBytes: options.slabBytes }),
     });
-    this.stream = new CommandStream({
-      device,
-      ring: this.ring,
-      groups: this.groups,
-      pool: this.pool,
-      table: this.table,
-      onError: options.onError,
-    });
-    this.heap = new DeviceHeap(this.pool, this.table, this.#copy);
+    this.heap = new DeviceHeap(this.pool, this.table, this.copy);
+    this.foreign = new ForeignBuffers(this.pool, this.table);
+    this.compactor = new Compactor(this.pool, this.table, this.heap, (...move) =>
+      this.stream.moveRange(...move),
+    );
+    this.heap.whenQuiet = async () => {
+      await this.stream.whenSubmitted(true);
+      await this.device.queue.onSubmittedWorkDone();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    };
+    this.heap.isHolding = () => this.stream.isHolding;
     this.pool.onReserve = (slab) => this.heap.ledger.reserve(slab.byteLength);
     this.pool.onDestroy = (slab) => {
       this.heap.forget(slab);
       this.groups.clear();
     };
+    this.pool.onDrop = () => this.groups.clear();
     this.pages = new DevicePagePool(this.pool, this.heap);
     this.hotPages = new PagePool({ budgetBytes: budget.hotBytes, strict: options.strict ?? false });
     const { diagnostics } = options;
@@ -124,57 +115,99 @@ export class DeviceContext implements TensorHost {
         onIgnoredPressure: (message) => advisor.pressureIgnored("general heap", message),
       }),
     });
-    this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, this.stream), {
+    this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, () => this.stream), {
       budgetBytes: budget.pinnedBytes,
     });
     const observer = observerOf(this.diagnostics, advisor);
     for (const region of [this.general, this.pinned, this.heap]) region.observer = observer;
-    this.pinned.duties = advisor;
+    this.duties = advisor?.duties ?? null;
+    this.pinned.duties = this.duties;
+    this.general.duties = this.duties;
     this.general.views = advisor === null ? null : new ViewWatch(advisor);
+    this.#armLadder();
     this.memory.reclaim = () => {
       this.pinned.trim(0);
       this.pool.trim();
     };
-    this.transfers = new Transfers(this.stream, this.pinned);
-    this.executor = new Executor(this.stream, this, this.table);
-    this.elementwise = new ElementwiseKernels(this.executor);
-    this.axis = new AxisKernels(this.executor);
-    this.matmul = new MatmulKernels(this.executor);
-    this.entries = new EntryKernels(this.executor);
+    this.#engine = this.#connect();
   }
 
-  /** Copies whole words between blocks. A kernel, because WebGPU copies within no single buffer. */
-  readonly #copy: BlockCopy = (from, to, byteLength) => {
-    const words = Math.ceil(byteLength / 4);
-    this.stream.words[2] = words;
-    const groups = linearGroups(Math.ceil(words / 4));
-    this.stream.dispatch(
-      { kernel: this.#wordCopy, blocks: [from, to], offsets: [0, 0], ...groups },
-      3,
-    );
-  };
+  /** What runs on the device that {@link memory} has now. */
+  #connect(): Engine {
+    const { memory, pool, table, groups, pinned } = this;
+    return new Engine({
+      memory,
+      pool,
+      table,
+      groups,
+      pinned,
+      host: this,
+      snapshot: this.#snapshot,
+      onError: this.#onError,
+    });
+  }
 
-  readonly #wordCopy = new Kernel({
-    label: "copy words",
-    inputCount: 1,
-    elementBytes: [4, 4],
-    source: (plan) =>
-      elementwiseShader(
-        {
-          inputs: [{ name: "a", dtype: "uint32", form: "row" }],
-          output: "uint32",
-          parameters: [],
-          expression: "a",
-          rank: 0,
-          isOutputStrided: false,
-        },
-        plan,
-      ),
-  });
+  /** @internal Starts anew on another device; its memory is empty. */
+  reconnect(device: GPUDevice): void {
+    this.#engine.ring.destroy();
+    this.memory.device = device;
+    this.pool.measure();
+    this.#engine = this.#connect();
+  }
+
+  get device(): GPUDevice {
+    return this.#engine.device;
+  }
+
+  get stream(): CommandStream {
+    return this.#engine.stream;
+  }
+
+  get transfers(): Transfers {
+    return this.#engine.transfers;
+  }
+
+  get readbacks(): Readbacks {
+    return this.#engine.readbacks;
+  }
+
+  get executor(): Executor {
+    return this.#engine.executor;
+  }
+
+  get elementwise(): ElementwiseKernels {
+    return this.#engine.elementwise;
+  }
+
+  get axis(): AxisKernels {
+    return this.#engine.axis;
+  }
+
+  get matmul(): MatmulKernels {
+    return this.#engine.matmul;
+  }
+
+  get entries(): EntryKernels {
+    return this.#engine.entries;
+  }
+
+  #armLadder(): void {
+    const { pool } = this;
+    pool.ladder.steps.submitted = () => this.stream.flush();
+    pool.ladder.steps.trimmed = () => this.memory.reclaim();
+    pool.ladder.steps.compacted = () => {
+      // What waits has its places already; it may not be moved behind its back.
+      if (!this.stream.isHolding) this.compactor.compact();
+      pool.trim();
+    };
+    pool.describe = () => breakdownOf(liveAllocations(this));
+  }
+
+  readonly copy: BlockCopy = (from, to, byteLength) => this.#engine.copyBlock(from, to, byteLength);
 
   /** A device arena of its own, for a scope or for the intermediates of one operation. */
   arena(label: string): DeviceArena {
-    const arena = new DeviceArena(this.pages, this.table, this.#copy, label);
+    const arena = new DeviceArena(this.pages, this.table, this.copy, label);
     arena.observer = this.diagnostics;
     return arena;
   }
@@ -184,22 +217,64 @@ export class DeviceContext implements TensorHost {
   }
 
   async read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
-    const { layout, dtype } = this.executor.own(tensor);
-    const startsWord = (layout.offset * dtypeInfo(dtype).bytes) % 4 === 0;
-    if (layout.isContiguous && startsWord) return await this.transfers.read(tensor);
-    const arena = this.arena("read");
+    const [data] = await this.readAll([tensor]);
+    return data as ArrayOf[D];
+  }
+
+  /** The elements of several tensors: one submission, one mapping. */
+  async readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
+    return await this.#withReadable(tensors, (readable) => this.readbacks.readAll(readable));
+  }
+
+  async readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
+    await this.#withReadable([tensor], ([readable]) =>
+      this.readbacks.readInto(readable as AnyTensor<D>, target),
+    );
+  }
+
+  async lease<D extends DType>(tensor: AnyTensor<D>): Promise<ReadLease<D>> {
+    return await this.#withReadable([tensor], ([readable]) =>
+      this.readbacks.lease(readable as AnyTensor<D>),
+    );
+  }
+
+  /** Tensors as a copy can take them: contiguous, from a word on; else as scratch that is. */
+  #withReadable<T>(
+    tensors: readonly AnyTensor[],
+    read: (readable: readonly AnyTensor[]) => Promise<T>,
+  ): Promise<T> {
+    let arena: DeviceArena | null = null;
     try {
-      const use = { inputs: [tensor], output: dtype, label: tensor.label };
-      const reading = this.transfers.read(
-        this.elementwise.run(copyOperation, use, arena) as AnyTensor<D>,
-      );
-      // The copy is recorded and the readback behind it: the scratch may be used again.
-      arena.end();
-      return await reading;
+      const readable = tensors.map((tensor) => {
+        const { layout, dtype, label } = this.executor.own(tensor);
+        const startsWord = (layout.offset * dtypeInfo(dtype).bytes) % 4 === 0;
+        if (layout.isContiguous && startsWord) return tensor;
+        arena ??= this.arena("read");
+        return this.elementwise.run(
+          copyOperation,
+          { inputs: [tensor], output: dtype, label },
+          arena,
+        );
+      });
+      return read(readable);
     } finally {
-      arena.end();
+      // What is read is recorded: the scratch may be used again.
+      (arena as DeviceArena | null)?.end();
     }
   }
+
+  /** A block's bytes of now, on the device. */
+  readonly #snapshot = (block: DeviceAllocation): Snapshot => {
+    const arena = this.arena(`snapshot of ${block.label}`);
+    try {
+      const copy = arena.alloc({ byteLength: block.byteLength, label: block.label });
+      this.copy(block, copy, block.byteLength);
+      return { block: copy, end: () => arena.end() };
+    } catch (error) {
+      arena.end();
+      throw error;
+    }
+  };
 
   numbers(dtype: DType, data: ArrayOf[DType]): number[] {
     return dtype === "float16" ? Array.from(data, float16ToNumber) : Array.from(data);
@@ -211,7 +286,7 @@ export class DeviceContext implements TensorHost {
     this.stream.lose(error);
     this.pinned.close();
     this.pool.close();
-    this.ring.destroy();
+    this.#engine.ring.destroy();
     this.groups.clear();
   }
 }

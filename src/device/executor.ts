@@ -105,7 +105,9 @@ export class Executor {
     const { dtype, layout, label } = output;
     const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
     const block = placer.alloc({ byteLength, label }, avoid);
-    return new Tensor<D, unknown>(this.host, block, dtype, layout, label);
+    const tensor = new Tensor<D, unknown>(this.host, block, dtype, layout, label);
+    tensor.oweDisposal();
+    return tensor;
   }
 
   /** The tensor behind an input; throws `FOREIGN_HANDLE` for another runtime's, and for anything else. */

@@ -7,6 +7,7 @@ import type { DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import { InvalidArgumentError } from "../host/errors.ts";
 import { contiguousLayout, normaliseAxis } from "../host/layout.ts";
+import type { Owned } from "../host/lifetime.ts";
 import type { Reduction } from "../shaders/reduce.ts";
 import { reducedDtype } from "../shaders/reduce.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
@@ -23,7 +24,7 @@ import { rowsOf } from "./kernels/reductions.ts";
 import type { Rows } from "./kernels/reductions.ts";
 import { requireSameDtype, scalarBits, TensorFactory } from "./tensor-factory.ts";
 import type { LabelOptions } from "./tensor-factory.ts";
-import type { Owned, Tensor, TensorInput } from "./tensor.ts";
+import type { Tensor, TensorInput } from "./tensor.ts";
 import { parameterValues } from "./user-kernel.ts";
 import type {
   ElementwiseKernel,

@@ -1,14 +1,22 @@
 /** What a runtime can say of its memory: numbers first, then the same numbers for people. */
 
+import type { PinnedBlock } from "../host/pinned-block.ts";
 import type { Balance, RegionStats } from "../host/statistics.ts";
+import { formatBytes } from "../host/units.ts";
 import type { DeviceContext } from "./context.ts";
+import { DeviceAllocation } from "./memory/block-table.ts";
 import type { GpuBufferStats } from "./memory/gpu-memory.ts";
+import type { LadderCounts } from "./memory/ladder.ts";
 
 /** Something that is still allocated. */
 export interface LiveAllocation {
   readonly label: string;
   readonly region: string;
   readonly byteLength: number;
+  /** Since when, where the runtime has diagnostics. */
+  readonly ageMs?: number;
+  /** Where it was made, where the runtime's diagnostics sampled it. */
+  readonly stack?: string | undefined;
 }
 
 /** The statistics of a runtime at one instant. */
@@ -27,6 +35,8 @@ export interface RuntimeStats {
     readonly peakReservedBytes: number;
     readonly count: number;
   };
+  /** What was done about device memory that ran out. */
+  readonly ladder: LadderCounts;
   /** Every `GPUBuffer` of the runtime. */
   readonly gpuBuffers: GpuBufferStats;
   readonly bindGroupsCreated: number;
@@ -54,6 +64,7 @@ export function collectStats(context: DeviceContext): RuntimeStats {
       peakReservedBytes: pool.peakReservedBytes,
       count: pool.slabs.length,
     },
+    ladder: pool.ladder.counts(),
     gpuBuffers: context.memory.stats(),
     bindGroupsCreated: context.groups.createdCount,
     dispatchCount: context.stream.dispatchCount,
@@ -73,16 +84,26 @@ function sumOf(regions: readonly Balance[]): Balance {
   };
 }
 
-/** What lives until it is disposed, and has not been. */
+/** An allocation that lives until it is disposed. */
+export type LongLived = DeviceAllocation | PinnedBlock;
+
+/** What lives outside of scopes, and has not been disposed. O(live). */
+export function longLived(context: DeviceContext): LongLived[] {
+  const onHeap = Array.from(context.table.live()).filter(({ region }) => region === context.heap);
+  return [...onHeap, ...context.pinned.blocks()];
+}
+
+export function describe(context: DeviceContext, allocation: LongLived): LiveAllocation {
+  const { label, byteLength } = allocation;
+  const region = allocation instanceof DeviceAllocation ? allocation.region : context.pinned;
+  const origin = context.diagnostics?.originOf(region, allocation);
+  return { label, region: region.label, byteLength, ...origin };
+}
+
+/** What lives until it is disposed or its scope ends. O(live). */
 export function liveAllocations(context: DeviceContext): LiveAllocation[] {
-  const describe = (
-    { label, byteLength }: { readonly label: string; readonly byteLength: number },
-    region: string,
-  ): LiveAllocation => ({ label, region, byteLength });
-  return [
-    ...Array.from(context.table.live(), (block) => describe(block, block.region.label)),
-    ...Array.from(context.pinned.blocks(), (block) => describe(block, "pinned heap")),
-  ];
+  const all: LongLived[] = [...context.table.live(), ...context.pinned.blocks()];
+  return all.map((allocation) => describe(context, allocation));
 }
 
 /** A table of all regions, and every live allocation by label. */
@@ -124,12 +145,4 @@ function row(cells: readonly string[]): string {
   return cells
     .map((cell, column) => (column === 0 ? cell.padEnd(19) : cell.padStart(10)))
     .join(" ");
-}
-
-/** Bytes with a binary unit: `1.5 MiB`. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB"];
-  const unit = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
-  const value = bytes / 1024 ** unit;
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]!}`;
 }

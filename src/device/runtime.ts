@@ -1,53 +1,35 @@
 /** The runtime: one device, its memory regions, and everything that can be done with them. */
 
-import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
-import type { Diagnostics, DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
+import type { Diagnostics } from "../host/diagnostics/diagnostics.ts";
+import type { ArrayOf, DType } from "../host/dtype.ts";
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { GeneralHeap } from "../host/general/general-heap.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { checkRequest } from "../host/region.ts";
-import { MiB } from "../host/units.ts";
+import { checkedBudget } from "./budget.ts";
 import { DeviceContext } from "./context.ts";
-import type { Budget } from "./context.ts";
 import type { Placer } from "./executor.ts";
+import { GrowableTensor } from "./growable-tensor.ts";
+import type { GrowableOptions } from "./growable-tensor.ts";
+import { lend, wrap } from "./interop.ts";
+import type { BindingLease, WrapOptions } from "./interop.ts";
+import type { CompactionResult } from "./memory/compaction.ts";
+import type { StorageReport } from "./memory/device-heap.ts";
+import type { DevicePressureListener } from "./memory/ladder.ts";
 import { browserAdapter, openDevice } from "./open-device.ts";
 import { Operations } from "./operations.ts";
 import { collectStats, formatReport, liveAllocations } from "./report.ts";
 import type { LiveAllocation, RuntimeStats } from "./report.ts";
+import { restore } from "./restore.ts";
+import type { RestoreResult } from "./restore.ts";
+import { guarded, logError, warnOfLeaks } from "./runtime-callbacks.ts";
+import type { RuntimeOptions } from "./runtime-options.ts";
 import { runScope } from "./scope.ts";
 import type { ScopeBody, ScopeOptions } from "./scope.ts";
-import { parameterRingBytes } from "./stream/parameter-ring.ts";
-
-export interface RuntimeOptions {
-  /** Names the runtime in errors and reports. */
-  readonly label?: string;
-  /** Adopts a device that somebody else owns: it is never destroyed by the runtime. */
-  readonly device?: GPUDevice;
-  /** Opens the device from this adapter. */
-  readonly adapter?: GPUAdapter;
-  /** Which adapter to ask the browser for. */
-  readonly powerPreference?: GPUPowerPreference;
-  /** Bounds in bytes: see {@link Budget} for the defaults. */
-  readonly budget?: Partial<Budget>;
-  /** Bytes of an ordinary slab; default 4 MiB. */
-  readonly slabBytes?: number;
-  /**
-   * The end of a scope detaches its host memory, so that a raw array kept by mistake has length 0 and
-   * never shows another scope's bytes. Some microseconds a page; default false.
-   */
-  readonly strict?: boolean;
-  /** Follows every allocation: see {@link Runtime.diagnostics}. Off where absent; `{}` for the defaults. */
-  readonly diagnostics?: DiagnosticsOptions;
-  /** Warns once of each habit that costs memory, by label: see {@link AdviceKind}. Default false. */
-  readonly debug?: boolean | AdvisorOptions;
-  /** Told of errors that nobody may be waiting for; default: `console.error`. */
-  readonly onError?: (error: MoorageError) => void;
-  /** Told once when the device is lost, unless the runtime was disposed; default: `console.error`. */
-  readonly onLost?: (error: MoorageError) => void;
-  /** Told at the end of what was never disposed; default: a warning on the console. */
-  readonly onLeak?: (leaks: readonly LiveAllocation[]) => void;
-}
+import type { Tensor, TensorInput } from "./tensor.ts";
+import { writeFrom } from "./write-from.ts";
+import type { ByteProducer, WriteFromOptions } from "./write-from.ts";
 
 /** Runtimes that have not been disposed: see {@link openRuntimes}. */
 const open = new Set<Runtime>();
@@ -63,15 +45,17 @@ export function openRuntimes(): readonly Runtime[] {
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
   const label = options.label ?? "moorage";
-  if (options.device !== undefined) return new Runtime(options.device, label, options);
+  const { adapter, powerPreference } = options;
+  const requestAdapter =
+    options.requestAdapter ??
+    (() => browserAdapter(powerPreference === undefined ? {} : { powerPreference }));
+  const reopen = async (): Promise<GPUDevice> => await openDevice(await requestAdapter(), label);
+  if (options.device !== undefined) return new Runtime(options.device, label, options, reopen);
   // Before a device is opened: an adapter gives only one.
   checkedBudget(options);
-  const { adapter, powerPreference } = options;
-  const chosen =
-    adapter ?? (await browserAdapter(powerPreference === undefined ? {} : { powerPreference }));
-  const device = await openDevice(chosen, label);
+  const device = await openDevice(adapter ?? (await requestAdapter()), label);
   try {
-    return new Runtime(device, label, options);
+    return new Runtime(device, label, options, reopen);
   } catch (error) {
     device.destroy();
     throw error;
@@ -81,23 +65,27 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
 /** One device and its memory. Operations called on it put their results on the device heap. */
 export class Runtime extends Operations implements AsyncDisposable {
   readonly label: string;
-  /** The device, for what Moorage does not do. Its queue sees Moorage's work only once submitted. */
-  readonly device: GPUDevice;
   /** Mapped staging memory: `rt.pinned.tensor({ shape, dtype, label })`. */
   readonly pinned: PinnedHeap;
   /** Host memory that ends by itself, and moves at safe points: `rt.general.alloc({ byteLength })`. */
   readonly general: GeneralHeap;
   /** What lives since when and from where, and the latest events; null unless it was asked for. */
   readonly diagnostics: Diagnostics | null;
-  /** Settles with the reason when the device is lost; never where the runtime is disposed first. */
-  readonly lost: Promise<MoorageError>;
-  readonly #ownsDevice: boolean;
+  #lost: Promise<MoorageError>;
+  #ownsDevice: boolean;
+  readonly #open: () => Promise<GPUDevice>;
+  #restoring: Promise<RestoreResult> | null = null;
   readonly #options: RuntimeOptions;
   readonly #onUncaptured: (event: GPUUncapturedErrorEvent) => void;
   #disposed: Promise<void> | null = null;
 
   /** @internal */
-  constructor(device: GPUDevice, label: string, options: RuntimeOptions) {
+  constructor(
+    device: GPUDevice,
+    label: string,
+    options: RuntimeOptions,
+    reopen: () => Promise<GPUDevice>,
+  ) {
     const onError = guarded(options.onError ?? logError);
     super(
       new DeviceContext({
@@ -111,8 +99,8 @@ export class Runtime extends Operations implements AsyncDisposable {
         onError,
       }),
     );
-    this.device = device;
     this.label = label;
+    this.#open = reopen;
     this.pinned = this.context.pinned;
     this.general = this.context.general;
     this.diagnostics = this.context.diagnostics;
@@ -128,14 +116,31 @@ export class Runtime extends Operations implements AsyncDisposable {
         }),
       );
     };
+    this.#lost = this.#watch(device);
+    open.add(this);
+  }
+
+  /** The device, for what Moorage does not do. Its queue sees Moorage's work only once submitted. */
+  get device(): GPUDevice {
+    return this.context.device;
+  }
+
+  /**
+   * Settles with the reason when the device is lost; never where the runtime is disposed first. After
+   * {@link restore} it is another promise, of the new device.
+   */
+  get lost(): Promise<MoorageError> {
+    return this.#lost;
+  }
+
+  #watch(device: GPUDevice): Promise<MoorageError> {
     // A foreign device keeps its own handlers; its owner hears of errors there.
     if (this.#ownsDevice) device.addEventListener("uncapturederror", this.#onUncaptured);
     const { promise, resolve } = deferred<MoorageError>();
-    this.lost = promise;
     // Weak, so that a runtime that nobody holds any more can be collected.
     const weak = new WeakRef(this);
     void device.lost.then((info) => Runtime.#tell(weak.deref(), info, resolve));
-    open.add(this);
+    return promise;
   }
 
   static #tell(
@@ -151,12 +156,42 @@ export class Runtime extends Operations implements AsyncDisposable {
     const error = new DeviceError(
       "DEVICE_LOST",
       `the device of runtime "${this.label}" was lost (${info.reason}): ${info.message || "no reason given"}; ` +
-        "its tensors are gone: dispose this runtime, create a new one, and upload again",
+        "restore() goes on with another device, and gives back what has a source on the host",
       { label: this.label, cause: info },
     );
     this.context.stream.lose(error);
     resolve(error);
     (this.#options.onLost ?? logError)(error);
+  }
+
+  /**
+   * After a loss: goes on with another device, given or opened as the first was. Handles stay good.
+   * Tensors that were made with a `source` have their elements again, unless the device had written them
+   * since; others reject reads with `DEVICE_LOST` until they are written. Pinned tensors are lost. Rejects
+   * where no device is to be had, and may be called again then.
+   */
+  restore(device?: GPUDevice): Promise<RestoreResult> {
+    this.#restoring ??= this.#restore(device).finally(() => {
+      this.#restoring = null;
+    });
+    return this.#restoring;
+  }
+
+  async #restore(given: GPUDevice | undefined): Promise<RestoreResult> {
+    if (this.#disposed !== null) throw disposedError(this.label);
+    if (!this.context.stream.isLost) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `runtime "${this.label}" has not lost its device, and there is nothing to restore; await lost, or onLost`,
+        { label: this.label },
+      );
+    }
+    const device = given ?? (await this.#open());
+    await this.context.readbacks.settled();
+    this.#ownsDevice = given === undefined;
+    const restored = restore(this.context, device);
+    this.#lost = this.#watch(device);
+    return await restored;
   }
 
   get isDisposed(): boolean {
@@ -178,6 +213,45 @@ export class Runtime extends Operations implements AsyncDisposable {
     return runScope(this.context, body, options);
   }
 
+  /** A tensor that grows along one axis: `append` costs what is appended. See {@link GrowableTensor}. */
+  growable<D extends DType>(options: GrowableOptions<D>): GrowableTensor<D> {
+    this.placer();
+    return new GrowableTensor(this.context, options);
+  }
+
+  /**
+   * Overwrites a whole tensor with bytes that a function or a stream produces, through a bounded window
+   * of pinned memory: however large the tensor is, the host holds `windowBytes`. See {@link ByteProducer}.
+   */
+  async writeFrom(
+    target: TensorInput,
+    source: ByteProducer | ReadableStream<Uint8Array>,
+    options: WriteFromOptions = {},
+  ): Promise<void> {
+    this.placer();
+    await writeFrom(this.context, this.context.executor.own(target), source, options);
+  }
+
+  /**
+   * Lends a tensor's memory to code that uses the device itself, as a binding. See {@link BindingLease}:
+   * dispose it once what uses it is submitted.
+   */
+  async lend(tensor: TensorInput): Promise<BindingLease> {
+    this.context.stream.requireDevice();
+    return await lend(this.context, this.context.executor.own(tensor));
+  }
+
+  /** A `GPUBuffer` of this device that somebody else owns, as a tensor: no copy is made. */
+  wrap<D extends DType>(buffer: GPUBuffer, options: WrapOptions<D>): Tensor<D> {
+    this.placer();
+    return wrap(this.context, buffer, options);
+  }
+
+  /** The elements of several tensors, each as `data()` gives it: one submission and one wait for all. */
+  async readAll(tensors: readonly TensorInput[]): Promise<ArrayOf[DType][]> {
+    return await this.context.readAll(tensors.map((tensor) => this.context.executor.own(tensor)));
+  }
+
   /** Makes sure that `byteLength` bytes of device memory can be allocated at once from now on. */
   async reserve(byteLength: number): Promise<void> {
     this.context.stream.requireDevice();
@@ -195,6 +269,33 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.context.stream.requireDevice();
     await this.context.stream.whenSubmitted(true);
     await this.device.queue.onSubmittedWorkDone();
+  }
+
+  /**
+   * Moves tensors together, so that whole slabs become empty, and gives those back. Moves about
+   * `maxBytes` at most: call it again until `movedBytes` is 0. Tensors stay usable meanwhile.
+   */
+  async compact(options: { readonly maxBytes?: number } = {}): Promise<CompactionResult> {
+    const { stream, compactor, pool } = this.context;
+    stream.requireDevice();
+    // What waits has its places already.
+    while (stream.isHolding) await stream.whenSubmitted(true);
+    const result = compactor.compact(options.maxBytes);
+    pool.trim();
+    return result;
+  }
+
+  /**
+   * Told when a soft budget is passed, and before a request for device memory is refused: what the
+   * listener disposes may serve it. Returns the function that takes the listener away.
+   */
+  onPressure(listener: DevicePressureListener): () => void {
+    return this.context.pool.ladder.listen(listener);
+  }
+
+  /** Free device memory, and how it is cut up. O(free ranges). */
+  storage(): StorageReport {
+    return this.context.heap.storage();
   }
 
   /** Gives unused memory back to the platform: empty slabs, pooled buffers, host pages. */
@@ -237,7 +338,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     try {
       await this.context.stream.whenSubmitted(true);
       await this.device.queue.onSubmittedWorkDone();
-      await this.context.transfers.settled();
+      await this.context.readbacks.settled();
       await this.pinned.settled();
     } catch {
       // A lost device has nothing to wait for; what it held goes below.
@@ -263,19 +364,6 @@ export class Runtime extends Operations implements AsyncDisposable {
   }
 }
 
-/** A callback whose own failure ends no operation of the runtime: it is thrown in a task apart. */
-function guarded(callback: (error: MoorageError) => void): (error: MoorageError) => void {
-  return (error) => {
-    try {
-      callback(error);
-    } catch (failure) {
-      queueMicrotask(() => {
-        throw failure;
-      });
-    }
-  };
-}
-
 function disposedError(label: string): DeviceError {
   return new DeviceError(
     "RUNTIME_DISPOSED",
@@ -284,58 +372,10 @@ function disposedError(label: string): DeviceError {
   );
 }
 
-/** The budget with its defaults; throws `INVALID_ARGUMENT` for options that cannot be right. */
-function checkedBudget({ budget = {}, slabBytes = 1 }: RuntimeOptions): Budget {
-  if (!(Number.isSafeInteger(slabBytes) && slabBytes > 0)) {
-    throw new InvalidArgumentError(
-      "INVALID_ARGUMENT",
-      `slabBytes is ${slabBytes}; a slab has a positive integer of bytes`,
-    );
-  }
-  const names = ["deviceBytes", "pinnedBytes", "hotBytes", "generalBytes", "totalBytes"];
-  for (const [name, bytes] of Object.entries(budget)) {
-    if (!names.includes(name)) {
-      throw new InvalidArgumentError(
-        "INVALID_ARGUMENT",
-        `budget has no ${name}; it has ${names.join(", ")}`,
-      );
-    }
-    if (bytes === undefined || (Number.isFinite(bytes) && bytes > 0)) continue;
-    throw new InvalidArgumentError(
-      "INVALID_ARGUMENT",
-      `budget.${name} is ${bytes}; a budget is a positive number of bytes`,
-    );
-  }
-  const { totalBytes = Infinity } = budget;
-  // Slabs must leave room for staging: where only the total is given, a quarter of it.
-  const pinnedBytes = budget.pinnedBytes ?? Math.min(512 * MiB, Math.floor(totalBytes / 4));
-  const forSlabs = Math.max(1, totalBytes - pinnedBytes - parameterRingBytes);
-  const deviceBytes = budget.deviceBytes ?? Math.min(2048 * MiB, forSlabs);
-  return {
-    deviceBytes,
-    pinnedBytes,
-    hotBytes: budget.hotBytes ?? 1024 * MiB,
-    generalBytes: budget.generalBytes ?? 1024 * MiB,
-    totalBytes: Math.min(totalBytes, deviceBytes + pinnedBytes + parameterRingBytes),
-  };
-}
-
 function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
   let resolve!: (value: T) => void;
   const promise = new Promise<T>((settle) => {
     resolve = settle;
   });
   return { promise, resolve };
-}
-
-// The defaults for what a program must not miss; each can be replaced.
-function logError(error: MoorageError): void {
-  console.error(error);
-}
-
-function warnOfLeaks(leaks: readonly LiveAllocation[]): void {
-  const list = leaks.map(
-    ({ label, region, byteLength }) => `"${label}" (${byteLength} bytes, ${region})`,
-  );
-  console.warn(`moorage: ${leaks.length} never disposed: ${list.join(", ")}`);
 }

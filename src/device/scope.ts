@@ -8,12 +8,18 @@
 import { HotArena } from "../host/arena/hot-arena.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { InvalidArgumentError, LifetimeError, OutOfMemoryError } from "../host/errors.ts";
+import type { Branded } from "../host/lifetime.ts";
+import { HostTensor } from "../host/tensor/host-tensor.ts";
 import type { DeviceContext } from "./context.ts";
 import { scopeEnded } from "./executor.ts";
 import type { Placer } from "./executor.ts";
+import { handlesIn } from "./handles-in.ts";
+import type { Handle } from "./handles-in.ts";
 import { copyOperation } from "./kernels/builtin.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
 import { Operations } from "./operations.ts";
+import { describe, longLived } from "./report.ts";
+import type { LiveAllocation } from "./report.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorInput } from "./tensor.ts";
 
@@ -22,6 +28,12 @@ export interface ScopeOptions {
   readonly label?: string;
   /** Ends the scope early: its next operation throws the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Told at the scope's end, if there is anything to tell: of what was allocated while it ran, does not
+   * end with it, and is not part of its result. Work of other scopes that overlap in time is among it.
+   * Without this option nothing is looked at; with it, O(live) at both ends.
+   */
+  readonly onLeak?: (leaks: readonly LiveAllocation[]) => void;
 }
 
 /**
@@ -33,8 +45,8 @@ export type ScopeBody<R> = <C>(scope: Scope<C>) => R | Promise<R>;
 /** `S` brands the tensors that end with this scope. */
 export class Scope<S> extends Operations<S> {
   readonly label: string;
-  /** Host temporaries of this scope. */
-  readonly hot: HotArena;
+  /** Host temporaries of this scope; `hostTensor(scope.hot, …)` makes tensors that end with it. */
+  readonly hot: HotArena & Branded<S>;
   readonly #signal: AbortSignal | undefined;
   readonly #scratch: DeviceArena;
   readonly #resources: Disposable[] = [];
@@ -47,7 +59,8 @@ export class Scope<S> extends Operations<S> {
     super(context);
     this.label = `scope "${options.label ?? "unnamed"}"`;
     this.#signal = options.signal;
-    this.hot = new HotArena(context.hotPages, this.label);
+    // The brand is for the compiler alone.
+    this.hot = new HotArena(context.hotPages, this.label) as HotArena & Branded<S>;
     this.hot.observer = context.diagnostics;
     this.#scratch = context.arena(this.label);
   }
@@ -61,12 +74,13 @@ export class Scope<S> extends Operations<S> {
   }
 
   /**
-   * A host array of `count` elements, valid until the scope ends. It holds old bytes. The array is
-   * raw: kept longer, it reads recycled memory.
+   * A host array of `count` elements, valid until the scope ends. It holds old bytes. The brand keeps
+   * it from being returned; assigned to a plain array type, or by its `buffer` and `subarray`, it is
+   * raw: kept longer, it reads recycled memory, and in a `strict` runtime has length 0.
    */
-  array<D extends DType>(dtype: D, count: number, label?: string): ArrayOf[D] {
+  array<D extends DType>(dtype: D, count: number, label?: string): ArrayOf[D] & Branded<S> {
     this.placer();
-    return this.hot.array(dtype, count, label);
+    return this.hot.array(dtype, count, label) as ArrayOf[D] & Branded<S>;
   }
 
   /**
@@ -145,39 +159,54 @@ export class Scope<S> extends Operations<S> {
       throw new AggregateError(errors, `${errors.length} resources of ${this.label} failed to end`);
   }
 
+  #endsHost(handle: Handle): boolean {
+    return handle instanceof HostTensor && handle.isIn(this.hot);
+  }
+
   /** @internal Throws `SCOPE_ESCAPE` where a result holds a tensor that ends with this scope. */
   refuseEscape(result: unknown): void {
-    const escaped = findScratch(result, this.#scratch, 3);
-    if (escaped === null) return;
-    this.context.advisor?.escaped(escaped.label);
-    throw new LifetimeError(
-      "SCOPE_ESCAPE",
-      `${this.label} returned "${escaped.label}", which ends with it; return keep("${escaped.label}") or plain numbers`,
-      { label: escaped.label },
-    );
+    for (const handle of handlesIn(result)) {
+      const isOurs = handle instanceof Tensor ? handle.isIn(this.#scratch) : this.#endsHost(handle);
+      if (!isOurs) continue;
+      const { label } = handle;
+      this.context.advisor?.escaped(label);
+      const remedy =
+        handle instanceof Tensor ? `keep("${label}") or plain numbers` : "a copy, or plain numbers";
+      throw new LifetimeError(
+        "SCOPE_ESCAPE",
+        `${this.label} returned "${label}", which ends with it; return ${remedy}`,
+        { label },
+      );
+    }
   }
-}
-
-/** A tensor of the scope inside a value, looking `depth` levels into arrays and plain objects. */
-function findScratch(value: unknown, region: DeviceArena, depth: number): Tensor | null {
-  if (value instanceof Tensor) return value.isIn(region) ? value : null;
-  if (depth === 0 || typeof value !== "object" || value === null || ArrayBuffer.isView(value))
-    return null;
-  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
-  const parts: Iterable<unknown> = isPlain
-    ? Object.values(value)
-    : value instanceof Map || value instanceof Set
-      ? value.values()
-      : [];
-  for (const part of parts) {
-    const found = findScratch(part, region, depth - 1);
-    if (found !== null) return found;
-  }
-  return null;
 }
 
 /** Runs `body` in a new scope, and ends the scope whatever happens. */
 export async function runScope<R>(
+  context: DeviceContext,
+  body: ScopeBody<R>,
+  options: ScopeOptions,
+): Promise<R> {
+  const { onLeak } = options;
+  if (onLeak === undefined) return await runUnwatched(context, body, options);
+  const before = new Set<unknown>(longLived(context));
+  const tell = (result: unknown): void => {
+    for (const handle of handlesIn(result)) before.add(handle.allocation);
+    const leaks = longLived(context).filter((allocation) => !before.has(allocation));
+    if (leaks.length > 0) onLeak(leaks.map((leak) => describe(context, leak)));
+  };
+  let result: R;
+  try {
+    result = await runUnwatched(context, body, options);
+  } catch (error) {
+    afterFailure(error, options.label ?? "scope", () => tell(null));
+    throw error;
+  }
+  tell(result);
+  return result;
+}
+
+async function runUnwatched<R>(
   context: DeviceContext,
   body: ScopeBody<R>,
   options: ScopeOptions,
@@ -193,20 +222,18 @@ export async function runScope<R>(
   } catch (error) {
     const isOutOfMemory = error instanceof OutOfMemoryError;
     if (isOutOfMemory && !scope.hasRequired) context.advisor?.ranOut(options.label ?? "scope");
-    endAfter(scope, error);
+    afterFailure(error, scope.label, () => scope.end());
     throw error;
   }
   scope.end();
   return result;
 }
 
-/** Ends a scope whose body has failed; neither failure hides the other. */
-function endAfter(scope: Scope<unknown>, error: unknown): void {
+/** What has to be done although a scope has failed; neither failure hides the other. */
+function afterFailure(error: unknown, label: string, action: () => void): void {
   try {
-    scope.end();
+    action();
   } catch (cause) {
-    throw new AggregateError([error, cause], `${scope.label} failed, and so did its end`, {
-      cause,
-    });
+    throw new AggregateError([error, cause], `${label} failed, and so did its end`, { cause });
   }
 }

@@ -5,12 +5,14 @@ import { dtypeInfo, requireArrayOf } from "../host/dtype.ts";
 import { InvalidArgumentError } from "../host/errors.ts";
 import { contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
+import type { Owned } from "../host/lifetime.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { castOperation, copyOperation, fillOperation } from "./kernels/builtin.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
-import type { Owned, Tensor, TensorInput } from "./tensor.ts";
+import type { SourceReader } from "./restore.ts";
+import type { Tensor, TensorInput } from "./tensor.ts";
 import { requireCount } from "./transfers.ts";
 
 export interface LabelOptions {
@@ -21,6 +23,15 @@ export interface LabelOptions {
 export interface TensorOptions<D extends DType> extends LabelOptions {
   readonly shape: Shape;
   readonly dtype: D;
+}
+
+export interface SourceOptions {
+  /**
+   * Where the elements come from again after a loss of the device: the array itself (`true`; do not
+   * change it then), or a function that gives an array of as many bytes. It holds until something else
+   * writes the tensor. Without it a lost tensor has to be written again.
+   */
+  readonly source?: boolean | SourceReader;
 }
 
 export abstract class TensorFactory<S = Owned> {
@@ -35,10 +46,13 @@ export abstract class TensorFactory<S = Owned> {
   /** @internal Where results go now; throws once this runtime or scope has ended. */
   protected abstract placer(): Placer;
 
-  /** A new tensor with a copy of `data`. The array may be changed at once. */
+  /**
+   * A new tensor with a copy of `data`. The array may be changed at once, unless it is the tensor's own
+   * source (`source: true`): then it is kept, and read again after a loss of the device.
+   */
   tensor<D extends DType>(
     data: ArrayLike<number> & ArrayBufferView,
-    options: TensorOptions<D>,
+    options: TensorOptions<D> & SourceOptions,
   ): Tensor<D, S> {
     const { dtype, label = "tensor" } = options;
     requireArrayOf(dtype, data, label);
@@ -46,6 +60,7 @@ export abstract class TensorFactory<S = Owned> {
     requireCount(data.length, layout.count, layout.shape, label);
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
     this.context.transfers.fromArray(data, made.block);
+    this.#setSource(made, data, options);
     this.context.advisor?.uploaded(label, data.byteLength, false);
     return this.give(made);
   }
@@ -64,8 +79,20 @@ export abstract class TensorFactory<S = Owned> {
     return this.give(made);
   }
 
-  /** Overwrites a tensor (not a view) with an array or a pinned tensor of the same size. */
-  write<D extends DType>(target: TensorInput<D>, data: ArrayBufferView | PinnedTensor<D>): void {
+  #setSource(made: AnyTensor, data: ArrayBufferView, { source }: SourceOptions): void {
+    if (source === undefined || source === false) return;
+    this.context.table.setSource(made.block, source === true ? () => data : source);
+  }
+
+  /**
+   * Overwrites a tensor (not a view) with an array or a pinned tensor of the same size. An array may be
+   * the tensor's source from now on: see {@link tensor}.
+   */
+  write<D extends DType>(
+    target: TensorInput<D>,
+    data: ArrayBufferView | PinnedTensor<D>,
+    options: SourceOptions = {},
+  ): void {
     const tensor = this.context.executor.own(target);
     this.placer();
     const { label, layout } = tensor;
@@ -81,6 +108,7 @@ export abstract class TensorFactory<S = Owned> {
       const length = data.byteLength / dtypeInfo(tensor.dtype).bytes;
       requireCount(length, layout.count, layout.shape, label);
       this.context.transfers.fromArray(data, tensor.block);
+      this.#setSource(tensor, data, options);
       this.context.advisor?.uploaded(label, data.byteLength, false);
     } else {
       requireSameDtype("write", tensor, data);

@@ -1,6 +1,7 @@
 /** A tensor in device memory: a handle on a block, and the layout of its elements in it. */
 
-import { dtypeInfo } from "../host/dtype.ts";
+import type { Duties } from "../host/diagnostics/duties.ts";
+import { dtypeInfo, requireArrayOf } from "../host/dtype.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
 import {
@@ -11,14 +12,9 @@ import {
   transposeLayout,
 } from "../host/layout.ts";
 import type { Layout, Shape, SliceRange } from "../host/layout.ts";
+import type { lifetime, Owned } from "../host/lifetime.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
-
-/** The brand of tensors that live until they are disposed. */
-export interface Owned {
-  readonly owned: true;
-}
-
-declare const lifetime: unique symbol;
+import type { ReadLease } from "./readbacks.ts";
 
 /** Numbers nested like the shape of the tensor they came from. */
 export type NestedNumbers = number | NestedNumbers[];
@@ -40,7 +36,11 @@ export type TensorState = "ready" | "failed" | "disposed" | "escaped";
 export interface TensorHost {
   readonly label: string;
   read<D extends DType>(tensor: Tensor<D, unknown>): Promise<ArrayOf[D]>;
+  readInto<D extends DType>(tensor: Tensor<D, unknown>, target: ArrayOf[D]): Promise<void>;
+  lease<D extends DType>(tensor: Tensor<D, unknown>): Promise<ReadLease<D>>;
   hasFailed(block: DeviceAllocation): boolean;
+  /** Told of tensors that somebody has to dispose, where anybody keeps count. */
+  readonly duties: Duties | null;
   /** Converts what `read` gave to plain numbers. */
   numbers(dtype: DType, data: ArrayOf[DType]): number[];
 }
@@ -124,6 +124,17 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
     return this.#block.region === region;
   }
 
+  /** @internal Its memory, alive or not. */
+  get allocation(): DeviceAllocation {
+    return this.#block;
+  }
+
+  /** @internal Notes that somebody has to dispose it, unless a scope does. */
+  oweDisposal(): void {
+    if (this.#block.region.kind === "device-heap")
+      this.host.duties?.owe(this, "tensor", this.label);
+  }
+
   get state(): TensorState {
     if (this.#disposed || this.#ownerDisposed) return "disposed";
     if (!this.#block.isAlive) return "escaped";
@@ -198,7 +209,9 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
   retain(): Tensor<D, S> {
     const { block } = this;
     block.table.references[block.row]!++;
-    return new Tensor(this.host, block, this.dtype, this.layout, this.label);
+    const other = new Tensor<D, S>(this.host, block, this.dtype, this.layout, this.label);
+    other.oweDisposal();
+    return other;
   }
 
   /**
@@ -208,6 +221,30 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
   async data(): Promise<ArrayOf[D]> {
     // Reading ends no lifetime: the brand does not matter to the runtime.
     return await this.host.read(this as unknown as Tensor<D, unknown>);
+  }
+
+  /**
+   * The elements into an array that is there already: no memory is made on the host. Rejects with
+   * `INVALID_ARGUMENT` unless the array has the tensor's dtype and as many elements, else as {@link data}.
+   */
+  async readInto(target: ArrayOf[D]): Promise<void> {
+    requireArrayOf(this.dtype, target, this.label);
+    if (target.length !== this.size) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `"${this.label}" has ${this.size} elements, and is to be read into ${target.length}; give an array of its size`,
+        { label: this.label },
+      );
+    }
+    await this.host.readInto(this as unknown as Tensor<D, unknown>, target);
+  }
+
+  /**
+   * The elements in the mapped memory that the device copied them to: no copy on the host. Dispose the
+   * lease soon: it holds staging. Rejects as {@link data}.
+   */
+  async lease(): Promise<ReadLease<D>> {
+    return await this.host.lease(this as unknown as Tensor<D, unknown>);
   }
 
   /** The elements as plain numbers, nested like the shape. */
@@ -234,7 +271,9 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
     this.#disposed = true;
     const block = this.#block;
     // A view owns nothing; a scope's end has already freed what was in it.
-    if (this.#owner === null && block.isAlive) block.region.free(block);
+    if (this.#owner !== null) return;
+    this.host.duties?.paid(this);
+    if (block.isAlive) block.region.free(block);
   }
 
   [Symbol.dispose](): void {

@@ -53,21 +53,40 @@ export class MoorageError extends Error {
   }
 }
 
+/** All live allocations of one label in one region. */
+export interface MemoryShare {
+  readonly region: string;
+  readonly label: string;
+  readonly byteLength: number;
+  readonly count: number;
+}
+
 /** A request that memory, or a budget for it, could not meet. */
 export class OutOfMemoryError extends MoorageError {
   /** Bytes asked for, after alignment. */
   readonly requestedBytes: number;
   /** Bytes that could have been given at that moment. */
   readonly availableBytes: number;
+  /** The largest piece that could have been given; where it is less, memory is in pieces. */
+  readonly largestFreeBytes: number | undefined;
+  /** Who had the memory, the most first; empty where a region knows only its own bytes. */
+  readonly breakdown: readonly MemoryShare[];
 
   constructor(
     message: string,
-    sizes: { readonly requestedBytes: number; readonly availableBytes: number },
+    sizes: {
+      readonly requestedBytes: number;
+      readonly availableBytes: number;
+      readonly largestFreeBytes?: number;
+      readonly breakdown?: readonly MemoryShare[];
+    },
     details: ErrorDetails & { readonly code?: "OUT_OF_MEMORY" | "REGION_EXHAUSTED" } = {},
   ) {
     super(details.code ?? "OUT_OF_MEMORY", message, details);
     this.requestedBytes = sizes.requestedBytes;
     this.availableBytes = sizes.availableBytes;
+    this.largestFreeBytes = sizes.largestFreeBytes;
+    this.breakdown = sizes.breakdown ?? [];
   }
 }
 

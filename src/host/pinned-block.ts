@@ -1,5 +1,6 @@
 /** A block of pinned memory: a mappable buffer, and the state that says who may touch it. */
 
+import type { Duties } from "./diagnostics/duties.ts";
 import { arrayOver, hostDtypeInfo } from "./dtype.ts";
 import type { ArrayOf, HostDType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
@@ -36,7 +37,7 @@ export interface PinnedOwner {
   free(block: PinnedBlock): void;
   map(slot: PinnedSlot, urgent: boolean): Promise<void>;
   released(block: PinnedBlock): void;
-  readonly duties: { owe(handle: object, label: string): void; paid(handle: object): void } | null;
+  readonly duties: Duties | null;
 }
 
 /** A request for pinned memory; `direction` is `upload` unless told. */

@@ -12,6 +12,7 @@
  */
 
 import { Alignment, alignUp } from "./alignment.ts";
+import type { Duties } from "./diagnostics/duties.ts";
 import { dtypeInfo } from "./dtype.ts";
 import type { DType } from "./dtype.ts";
 import { LifetimeError, MoorageError, OutOfMemoryError } from "./errors.ts";
@@ -32,12 +33,6 @@ import type { RegionStats } from "./statistics.ts";
 
 // GPUMapMode by value: `host` knows no GPU globals.
 const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
-
-/** Who keeps count of handles that have to be disposed. */
-export interface PinnedDuties {
-  owe(handle: object, label: string): void;
-  paid(handle: object): void;
-}
 
 export interface PinnedHeapOptions {
   /** All buffers together never pass this. */
@@ -61,7 +56,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
   readonly #waiting: (() => void)[] = [];
   #closed = false;
   /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
-  duties: PinnedDuties | null = null;
+  duties: Duties | null = null;
 
   constructor(source: MappableSource, options: PinnedHeapOptions) {
     super();
@@ -76,7 +71,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
     const block = this.alloc({ byteLength, direction, label });
     const tensor = new PinnedTensor(block, layout, dtype, label);
-    this.duties?.owe(tensor, label);
+    this.duties?.owe(tensor, "pinned", label);
     return tensor;
   }
 
@@ -285,6 +280,11 @@ export class PinnedHeap extends Region<PinnedBlock> {
   /** Destroys every buffer; blocks that are still alive become `lost`. */
   close(): void {
     this.#closed = true;
+    this.lose();
+  }
+
+  /** @internal The device is gone, and every buffer with it; new blocks come from another. */
+  lose(): void {
     this.trim(0);
     for (const { slot, byteLength } of this.#live) {
       if (slot.isDestroyed) continue;

@@ -46,6 +46,11 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
     return this.#disposed ? "disposed" : this.#block.state;
   }
 
+  /** @internal Its memory, alive or not. */
+  get allocation(): PinnedBlock {
+    return this.#block;
+  }
+
   /** @internal The block, or null once this owner has ended. */
   get blockOrNull(): PinnedBlock | null {
     return this.#disposed ? null : this.#block;
@@ -82,7 +87,7 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
   retain(): PinnedTensor<D> {
     this.block.references++;
     const other = new PinnedTensor(this.#block, this.layout, this.dtype, this.label);
-    this.#block.heap.duties?.owe(other, this.label);
+    this.#block.heap.duties?.owe(other, "pinned", this.label);
     return other;
   }
 

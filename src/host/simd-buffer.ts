@@ -11,7 +11,7 @@ import type { ArrayOf, HostDType } from "./dtype.ts";
 import { byteSize, contiguousLayout } from "./layout.ts";
 import { deadHandle, doubleFree } from "./region.ts";
 import { detectSimdAlignment } from "./simd-alignment.ts";
-import type { HostAllocation, HostRegion } from "./tensor/host-tensor.ts";
+import type { HostAllocation, HostRegion } from "./tensor/host-region.ts";
 
 export interface SimdBufferOptions {
   /** A power of two; default what `detectSimdAlignment()` says. */

@@ -50,8 +50,17 @@ async function finalized(): Promise<void> {
   }
 }
 
-function lose(rt: Runtime): void {
+// In functions of their own, so that no register holds what is lost.
+function loseStaging(rt: Runtime): void {
   rt.pinned.tensor({ shape: [8], dtype: "uint8", label: "lost staging" });
+}
+
+function loseTensor(rt: Runtime): void {
+  rt.zeros([8], { dtype: "float32", label: "lost tensor" });
+}
+
+function losePin(rt: Runtime): void {
+  rt.general.alloc({ byteLength: 8, label: "lost pin" }).pin();
 }
 
 const habits: Readonly<Partial<Record<AdviceKind, Habit>>> = {
@@ -107,7 +116,7 @@ const habits: Readonly<Partial<Record<AdviceKind, Habit>>> = {
   "dispose-pinned": {
     label: "lost staging",
     async bad(rt) {
-      lose(rt);
+      loseStaging(rt);
       await finalized();
     },
     async good(rt) {
@@ -115,6 +124,30 @@ const habits: Readonly<Partial<Record<AdviceKind, Habit>>> = {
       await finalized();
     },
     options: { onLeak: () => {} },
+  },
+  "dispose-tensor": {
+    label: "lost tensor",
+    async bad(rt) {
+      loseTensor(rt);
+      await finalized();
+    },
+    async good(rt) {
+      rt.zeros([8], { dtype: "float32", label: "lost tensor" }).dispose();
+      await rt.scope((s) => void s.zeros([8], { dtype: "float32", label: "lost tensor" }));
+      await finalized();
+    },
+    options: { onLeak: () => {} },
+  },
+  "dispose-pin": {
+    label: "lost pin",
+    async bad(rt) {
+      losePin(rt);
+      await finalized();
+    },
+    async good(rt) {
+      rt.general.alloc({ byteLength: 8, label: "lost pin" }).pin().dispose();
+      await finalized();
+    },
   },
   "require-first": {
     label: "large job",
@@ -221,6 +254,17 @@ describe.each(Object.entries(habits))("%s", (kind, { label, bad, good, options }
   test("is not told to who does it well", async () => {
     expect(await told(good, options)).toEqual([]);
   });
+});
+
+test("what is lost is told with the place that made it", async () => {
+  const advice = await told(
+    async (rt) => {
+      loseTensor(rt);
+      await finalized();
+    },
+    { onLeak: () => {} },
+  );
+  expect(advice[0]!.origin).toContain("loseTensor");
 });
 
 test("read-statistics: who runs in debug mode and reads none is told when it ends", async () => {

@@ -103,7 +103,7 @@ test("a lost device: everybody who waits or works is told, and dispose still wor
   expect(await Promise.all(codes)).toEqual([...lost, "NOT_MAPPED"]);
   const reason = await rt.lost;
   expect(reason).toBeInstanceOf(DeviceError);
-  expect(reason.message).toMatch(/"doomed".*upload again/);
+  expect(reason.message).toMatch(/"doomed".*restore\(\)/);
   expect(told).toEqual([reason]);
   for (const use of [
     () => rt.add(x, 1),

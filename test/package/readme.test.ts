@@ -24,7 +24,7 @@ function blocks(language: string): string[] {
 }
 
 const programs = blocks("ts");
-const [example, tryFinally, hostTensors, kernels, playwrightConfig] = programs;
+const [example, tryFinally, hostTensors, shortage, kernels, playwrightConfig] = programs;
 
 let consumer: Consumer;
 beforeAll(() => {
@@ -33,16 +33,18 @@ beforeAll(() => {
   consumer.write("example.ts", example!);
   consumer.write("try-finally.ts", tryFinally!);
   consumer.write("host-tensors.ts", hostTensors!);
+  consumer.write("shortage.ts", shortage!);
   consumer.write("kernels.ts", kernels!);
 }, 120_000);
 afterAll(() => consumer.remove());
 
 describe("the README", () => {
   test("has the programs that are tested here", () => {
-    expect(programs).toHaveLength(5);
+    expect(programs).toHaveLength(6);
     expect(example).toContain("await using rt");
     expect(tryFinally).toContain("finally");
     expect(hostTensors).toContain("hostTensor(");
+    expect(shortage).toContain("writeFrom(");
     expect(kernels).toContain("defineKernel");
     expect(playwrightConfig).toContain("npmChromium");
   });
@@ -70,6 +72,12 @@ describe("the README", () => {
   test("its tensors on the host are what the comments say", () => {
     const { status, output } = consumer.run(["out/host-tensors.js"]);
     expect(output).toBe("6\n[[1,3],[4,6]]\n");
+    expect(status).toBe(0);
+  });
+
+  test("its program for a shortage of memory prints what the comments say", () => {
+    const { status, output } = consumer.run(["out/shortage.js"]);
+    expect(output).toBe("[ 2, 64 ] true\n4194304\n");
     expect(status).toBe(0);
   });
 

@@ -22,6 +22,7 @@ function settled(stats: RegionStats): RegionStats {
 export function conformance<A extends Allocation>(
   name: string,
   open: () => Promise<Subject<A>>,
+  programCount = 5,
 ): void {
   describe(name, () => {
     let subject: Subject<A>;
@@ -203,6 +204,6 @@ export function conformance<A extends Allocation>(
       expect(settled(region.stats())).toEqual(before);
     });
 
-    randomPrograms(open);
+    randomPrograms(open, programCount);
   });
 }

@@ -43,11 +43,7 @@ export function generalLong(): LongSubject<GeneralBlock> {
     if (total > reservedTotal) branches.take("growth");
     reservedTotal = total;
   };
-  const basic = common(
-    () => heap,
-    branches,
-    (block) => !pins.has(block),
-  );
+  const basic = common(() => heap, branches, { canFree: (block) => !pins.has(block) });
   const operations: Record<string, LongOperation<GeneralBlock>> = {
     // Pinned blocks may keep memory from being moved together.
     ...all(basic, (operation) =>

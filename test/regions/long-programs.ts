@@ -42,12 +42,12 @@ export interface LongSubject<H> {
   /** How often each branch was taken that has to be taken. */
   branches(): Readonly<Record<string, number>>;
   /** Ends what is live, and checks that nothing is left. */
-  close(program: LongProgram<H>): void;
+  close(program: LongProgram<H>): void | Promise<void>;
 }
 
 export interface LongOperation<H> {
   readonly weight: number;
-  run(program: LongProgram<H>): void;
+  run(program: LongProgram<H>): void | Promise<void>;
 }
 
 /** Operations between two looks at the whole structure. */
@@ -111,14 +111,15 @@ export class LongProgram<H> {
     );
   }
 
-  run(count: number): void {
+  async run(count: number): Promise<void> {
     const { subject, random } = this;
     const kinds = Object.values(subject.operations);
     const total = kinds.reduce((sum, { weight }) => sum + weight, 0);
     for (let step = 0; step < count; step++) {
       let left = random.next() * total;
       const kind = kinds.find(({ weight }) => (left -= weight) < 0) ?? kinds[0]!;
-      kind.run(this);
+      const later = kind.run(this);
+      if (later !== undefined) await later;
       const any = this.look();
       if (any !== undefined) this.expectBytes(any);
       if (step % 16 === 0) this.#expectBalanced(step);
@@ -129,7 +130,7 @@ export class LongProgram<H> {
     }
     subject.validate(this.held);
     for (const held of this.held) this.expectBytes(held);
-    subject.close(this);
+    await subject.close(this);
   }
 
   #expectBalanced(step: number): void {

@@ -59,10 +59,10 @@ export function refusable<H>(
 ): LongOperation<H> {
   return {
     weight: operation.weight,
-    run(program) {
+    async run(program) {
       const before = { held: [...program.held], liveBytes: program.liveBytes };
       try {
-        operation.run(program);
+        await operation.run(program);
       } catch (error) {
         if (!(error instanceof OutOfMemoryError)) throw error;
         program.held.splice(0, program.held.length, ...before.held);
@@ -83,11 +83,22 @@ export function all<H>(
   );
 }
 
+export interface CommonOptions<H> {
+  /** Whether nothing else holds the handle's memory. */
+  readonly canFree?: (handle: H) => boolean;
+  /** Alignments up to this power of two are asked for; default 12. */
+  readonly alignmentBits?: number;
+  /** More than the region has, and no limit of another kind; default 2 GiB. */
+  readonly tooMuch?: number;
+  /** Settles when what was moved has arrived; where absent, it has at once. */
+  readonly arrival?: () => Promise<void>;
+}
+
 /** What every region is put to. */
 export function common<H>(
   region: () => Allocating<H>,
   branches: Branches,
-  canFree: (handle: H) => boolean = () => true,
+  { canFree = () => true, alignmentBits = 12, tooMuch = 2 ** 31, arrival }: CommonOptions<H> = {},
 ): Record<string, LongOperation<H>> {
   const allocate = (program: LongProgram<H>, alignment?: number): void => {
     const byteLength = program.size();
@@ -100,7 +111,7 @@ export function common<H>(
     allocate: { weight: 30, run: (program) => allocate(program) },
     "allocate aligned": {
       weight: 6,
-      run: (program) => allocate(program, 2 ** program.random.integer(13)),
+      run: (program) => allocate(program, 2 ** program.random.integer(alignmentBits + 1)),
     },
     free: {
       weight: 22,
@@ -129,20 +140,23 @@ export function common<H>(
           return;
         }
         const next = region().realloc(picked.handle, byteLength);
-        program.expectBytes(
-          { ...picked, handle: next, byteLength },
-          Math.min(byteLength, picked.byteLength),
-        );
-        expect(codeOf(() => region().free(picked.handle))).toBe("DOUBLE_FREE");
-        program.hold(next, byteLength);
-        branches.take("realloc");
+        const arrived = (): void => {
+          program.expectBytes(
+            { ...picked, handle: next, byteLength },
+            Math.min(byteLength, picked.byteLength),
+          );
+          expect(codeOf(() => region().free(picked.handle))).toBe("DOUBLE_FREE");
+          program.hold(next, byteLength);
+          branches.take("realloc");
+        };
+        return arrival === undefined ? arrived() : arrival().then(arrived);
       },
     },
     refuse: {
       weight: 2,
       run(program) {
         const failed = program.subject.stats().failedCount;
-        expect(codeOf(() => region().alloc({ byteLength: 2 ** 31, label: "too much" }))).toBe(
+        expect(codeOf(() => region().alloc({ byteLength: tooMuch, label: "too much" }))).toBe(
           "OUT_OF_MEMORY",
         );
         expect(program.subject.stats().failedCount).toBe(failed + 1);
@@ -181,7 +195,7 @@ export function arenaLong(): LongSubject<HotAllocation> {
     weight: operation.weight,
     run(program) {
       if (arena.usedBytes > fullBytes) reset(program, "free");
-      operation.run(program);
+      return operation.run(program);
     },
   });
   const operations = all(
@@ -247,11 +261,7 @@ export function pinnedLong(): LongSubject<PinnedBlock> {
   const branches = new Branches();
   let created = 0;
   const uses = new Map<PinnedBlock, { dispose(): void }>();
-  const basic = common(
-    () => heap,
-    branches,
-    (block) => !uses.has(block),
-  );
+  const basic = common(() => heap, branches, { canFree: (block) => !uses.has(block) });
   // A size class takes up to a quarter more than was asked for.
   const windowBytes = 0.8 * 0.8 * budgetBytes;
   return {

@@ -57,6 +57,13 @@ function certain(units: number): number {
 
 function check(allocator: OffsetAllocator, model: Model): void {
   const gaps = model.gaps();
+  const counts: number[] = [];
+  for (const gap of gaps) {
+    const power = Math.floor(Math.log2(gap));
+    while (counts.length <= power) counts.push(0);
+    counts[power]!++;
+  }
+  expect(allocator.histogram()).toEqual(counts);
   expect(allocator.freeUnits).toBe(gaps.reduce((sum, gap) => sum + gap, 0));
   expect(allocator.largestFree).toBe(Math.max(0, ...gaps));
   expect(allocator.blockCount).toBe(model.live.length);
@@ -67,6 +74,7 @@ test.each([1, 2, 3])("20,000 operations against a naive model, seed %d", (seed) 
   const model = new Model(2 ** 14);
   const allocator = new OffsetAllocator(model.capacity, 1);
   let refused = 0;
+  const resized = [0, 0];
   for (let step = 0; step < 20_000; step++) {
     // Long phases of growing and of shrinking, so that it is full at times and fragmented at others.
     const grows = next(100) < (Math.floor(step / 1000) % 2 === 0 ? 62 : 42);
@@ -82,11 +90,21 @@ test.each([1, 2, 3])("20,000 operations against a naive model, seed %d", (seed) 
       }
     } else if (model.live.length > 0) {
       const [gone] = model.live.splice(next(model.live.length), 1);
-      allocator.free(gone!.node);
+      if (next(3) === 0) {
+        const units = 1 + next(gone!.units * 3);
+        const behind = model.live.find(({ offset }) => offset > gone!.offset);
+        const room = (behind?.offset ?? model.capacity) - gone!.offset;
+        expect(allocator.resize(gone!.node, units)).toBe(units <= room);
+        model.add(gone!.node, gone!.offset, units <= room ? units : gone!.units);
+        resized[units <= room ? 0 : 1]!++;
+      } else {
+        allocator.free(gone!.node);
+      }
     }
     if (step % 10 === 0) check(allocator, model);
   }
   expect(refused).toBeGreaterThan(100);
+  expect(Math.min(...resized)).toBeGreaterThan(100);
   while (model.live.length > 0) {
     const [gone] = model.live.splice(next(model.live.length), 1);
     allocator.free(gone!.node);

@@ -1,4 +1,4 @@
-/** Every wrapper obeys the contract of what it wraps, and adds its one concern. */
+/** The one concern of each wrapper; that it obeys the contract as well is in `wrapped.test.ts`. */
 
 import { describe, expect, test } from "vitest";
 
@@ -9,38 +9,7 @@ import { FaultyRegion } from "../../src/host/wrappers/faulty-region.ts";
 import { LimitedRegion } from "../../src/host/wrappers/limited-region.ts";
 import { LoggedRegion } from "../../src/host/wrappers/logged-region.ts";
 import { TrackedRegion } from "../../src/host/wrappers/tracked-region.ts";
-import type { MemoryRegion } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
-import { conformance } from "./conformance.ts";
-import { generalSubject } from "./general-subject.ts";
-
-const wrappers: readonly [
-  string,
-  (inner: MemoryRegion<GeneralBlock>) => MemoryRegion<GeneralBlock>,
-][] = [
-  ["a limit", (inner) => new LimitedRegion(inner, 2 ** 40)],
-  ["counts", (inner) => new CountedRegion(inner)],
-  ["tracking", (inner) => new TrackedRegion(inner)],
-  ["logging", (inner) => new LoggedRegion(inner, () => {})],
-  ["fault injection", (inner) => new FaultyRegion(inner)],
-  [
-    "all of them",
-    (inner) =>
-      new CountedRegion(
-        new LoggedRegion(
-          new TrackedRegion(new FaultyRegion(new LimitedRegion(inner, 2 ** 40))),
-          () => {},
-        ),
-      ),
-  ],
-];
-
-for (const [name, wrap] of wrappers) {
-  conformance<GeneralBlock>(`GeneralHeap in ${name}`, async () => {
-    const subject = generalSubject();
-    return { ...subject, region: wrap(subject.region) };
-  });
-}
 
 const heap = (): GeneralHeap => new GeneralHeap({ label: "inner" });
 

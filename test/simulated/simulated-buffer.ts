@@ -44,7 +44,9 @@ export class SimulatedBuffer {
     this.size = descriptor.size;
     this.usage = descriptor.usage;
     this.isInvalid = isInvalid;
-    this.memory = new Uint8Array(isInvalid ? 0 : descriptor.size);
+    // What is mapped from the start has memory on the host, even where the device has none.
+    const hasMemory = !isInvalid || descriptor.mappedAtCreation === true;
+    this.memory = new Uint8Array(hasMemory ? descriptor.size : 0);
     if (descriptor.mappedAtCreation === true) {
       this.#mapping = { mode: "write", start: 0, end: descriptor.size, ranges: [] };
     }

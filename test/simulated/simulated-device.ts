@@ -51,6 +51,17 @@ export interface SimulatedOptions {
   readonly memoryBytes?: number;
 }
 
+interface SimulatedModule {
+  readonly label: string;
+  readonly code: string;
+  getCompilationInfo(): Promise<{ readonly messages: readonly never[] }>;
+}
+
+interface SimulatedPipelineDescriptor {
+  readonly label?: string;
+  readonly compute: { readonly module: SimulatedModule };
+}
+
 export class SimulatedDevice extends EventTarget {
   readonly label = "simulated device";
   readonly features: ReadonlySet<string> = new Set();
@@ -195,19 +206,16 @@ export class SimulatedDevice extends EventTarget {
     return { label };
   }
 
-  createShaderModule({ label = "" }: { readonly label?: string }): {
-    readonly label: string;
-    getCompilationInfo(): Promise<{ readonly messages: readonly never[] }>;
-  } {
-    return { label, getCompilationInfo: () => Promise.resolve({ messages: [] }) };
+  createShaderModule({ label = "", code }: GPUShaderModuleDescriptor): SimulatedModule {
+    return { label, code, getCompilationInfo: () => Promise.resolve({ messages: [] }) };
   }
 
-  createComputePipeline({ label = "" }: { readonly label?: string }): SimulatedPipeline {
+  createComputePipeline({ label = "", compute }: SimulatedPipelineDescriptor): SimulatedPipeline {
     this.step();
-    return { label, isInvalid: false };
+    return { label, code: compute.module.code, isInvalid: false };
   }
 
-  createComputePipelineAsync(descriptor: { readonly label?: string }): Promise<SimulatedPipeline> {
+  createComputePipelineAsync(descriptor: SimulatedPipelineDescriptor): Promise<SimulatedPipeline> {
     return Promise.resolve(this.createComputePipeline(descriptor));
   }
 

@@ -30,6 +30,8 @@ export interface SimulatedGroup {
 
 export interface SimulatedPipeline {
   readonly label: string;
+  /** The WGSL that it was made of. */
+  readonly code: string;
   readonly isInvalid: boolean;
 }
 
@@ -37,6 +39,7 @@ export interface SimulatedPipeline {
 export type SimulatedKernel = (
   bindings: readonly Uint8Array<ArrayBuffer>[],
   groups: readonly [number, number, number],
+  code: string,
 ) => void;
 
 export interface SimulatedCommands {
@@ -198,7 +201,7 @@ class SimulatedPass {
       const kernel = this.#device.kernels.get(pipeline.label);
       if (kernel === undefined) return;
       const bytes = used.map(({ buffer, start, end }) => buffer.memory.subarray(start, end));
-      kernel(bytes, [x, y, z]);
+      kernel(bytes, [x, y, z], pipeline.code);
     });
   }
 

@@ -8,6 +8,8 @@ import { InvalidArgumentError } from "../../host/errors.ts";
 import type { MoorageError } from "../../host/errors.ts";
 import { doubleFree, foreignHandle, requireAlive } from "../../host/region.ts";
 import type { Allocation } from "../../host/region.ts";
+import type { RegionKind } from "../../host/statistics.ts";
+import type { SourceReader } from "../restore.ts";
 
 /** A key unlike that of every block, ever: the row and its generation in one number below 2^53. */
 export type BlockKey = number;
@@ -19,6 +21,7 @@ export const lostNode = -2;
 
 /** What a block has to know of the region that gave it. */
 export interface BlockRegion {
+  readonly kind: RegionKind | "foreign";
   readonly label: string;
   free(block: DeviceAllocation): void;
 }
@@ -84,6 +87,9 @@ export class BlockTable {
   readonly failures = new Map<BlockKey, MoorageError>();
   /** Told of a failure that nobody has read when the last block that shows it ends. */
   onUnobserved: (failure: MoorageError) => void = () => {};
+  readonly #sources = new Map<BlockKey, SourceReader>();
+  /** Blocks whose place somebody outside of Moorage knows, and how often. */
+  readonly #lent = new Map<number, number>();
   readonly #observed = new WeakSet<MoorageError>();
   readonly #handles: (DeviceAllocation | null)[] = [];
   #unused: number[] = [];
@@ -114,11 +120,26 @@ export class BlockTable {
   remove(handle: DeviceAllocation): void {
     const { row } = handle;
     const failure = this.failures.size > 0 ? this.failures.get(handle.key) : undefined;
+    this.forgetSource(handle.key);
     this.generation[row]!++;
     this.#handles[row] = null;
     this.#unused.push(row);
     // Last, because it calls a user's function.
     this.#report(failure);
+  }
+
+  /** A new handle in the place of another, which is dead from now on; what has failed has failed. O(1). */
+  replace(handle: DeviceAllocation, extent: number, byteLength: number): DeviceAllocation {
+    const { row, region, label, key } = handle;
+    const failure = this.failures.get(key);
+    this.failures.delete(key);
+    this.forgetSource(key);
+    this.generation[row]!++;
+    this.extent[row] = extent;
+    const next = new DeviceAllocation(this, region, row, byteLength, label);
+    this.#handles[row] = next;
+    if (failure !== undefined) this.failures.set(next.key, failure);
+    return next;
   }
 
   /** Throws `FOREIGN_HANDLE` or `DOUBLE_FREE` unless `region` may free the handle now. */
@@ -140,6 +161,32 @@ export class BlockTable {
       this.failures.delete(key);
       this.#report(failure);
     }
+  }
+
+  /** Where a block's elements come from again after a loss, while nothing on the device has written it. */
+  setSource(handle: DeviceAllocation, source: SourceReader): void {
+    this.#sources.set(handle.key, source);
+  }
+
+  sourceOf(handle: DeviceAllocation): SourceReader | undefined {
+    return this.#sources.get(handle.key);
+  }
+
+  /** The device writes the block: its source tells its value no more. */
+  forgetSource(key: BlockKey): void {
+    if (this.#sources.size > 0) this.#sources.delete(key);
+  }
+
+  isLent(handle: DeviceAllocation): boolean {
+    return this.#lent.size > 0 && this.#lent.has(handle.row);
+  }
+
+  /** Keeps a block in its place until it was given back as often as it was lent. */
+  lend(handle: DeviceAllocation, count: 1 | -1): void {
+    const { row } = handle;
+    const lent = (this.#lent.get(row) ?? 0) + count;
+    if (lent > 0) this.#lent.set(row, lent);
+    else this.#lent.delete(row);
   }
 
   /** Notes that somebody was told of a failure. */

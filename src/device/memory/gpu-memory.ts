@@ -23,7 +23,8 @@ export interface ManagedBuffer {
 }
 
 export class GpuMemory {
-  readonly device: GPUDevice;
+  /** Set anew after a loss. */
+  device: GPUDevice;
   /** All buffers together never pass this. */
   readonly budgetBytes: number;
   /** Gives back what is only cached; called before a buffer is refused. */

@@ -92,18 +92,45 @@ export class OffsetAllocator {
     if (node === none) return none;
     this.#remove(node);
     const rest = this.#size[node]! - units;
-    if (rest > 0) {
-      const after = this.#after[node]!;
-      const tail = this.#node(this.#offset[node]! + units, rest, node, after);
-      if (after !== none) this.#before[after] = tail;
-      this.#after[node] = tail;
-      this.#size[node] = units;
-      this.#insert(tail);
-    }
+    this.#size[node] = units;
+    if (rest > 0) this.#insertBehind(node, rest);
     this.#isFree[node] = 0;
     this.#freeUnits -= units;
     this.#blockCount++;
     return node;
+  }
+
+  /**
+   * Makes a live block larger or smaller where it lies. False, and nothing has changed, where what lies
+   * behind it is not free, or too small. O(1).
+   */
+  resize(node: number, units: number): boolean {
+    const size = this.#size[node]!;
+    const behind = this.#after[node]!;
+    const isFree = behind !== none && this.#isFree[behind] === 1;
+    const rest = size + (isFree ? this.#size[behind]! : 0) - units;
+    if (rest < 0) return false;
+    if (isFree) {
+      this.#remove(behind);
+      this.#absorb(node, behind);
+    }
+    this.#size[node] = units;
+    if (rest > 0) this.#insertBehind(node, rest);
+    this.#freeUnits += size - units;
+    return true;
+  }
+
+  /** Free blocks by size: element k counts those of 2^k to 2^(k+1) - 1 units. O(free blocks). */
+  histogram(): number[] {
+    const counts: number[] = [];
+    for (const head of this.#heads) {
+      for (let node = head; node !== none; node = this.#next[node]!) {
+        const power = 31 - Math.clz32(this.#size[node]!);
+        while (counts.length <= power) counts.push(0);
+        counts[power]!++;
+      }
+    }
+    return counts;
   }
 
   /** First unit of a live block. */
@@ -133,6 +160,15 @@ export class OffsetAllocator {
       this.#absorb(start, after);
     }
     this.#insert(start);
+  }
+
+  /** A free block of `units` right behind a live one. */
+  #insertBehind(node: number, units: number): void {
+    const after = this.#after[node]!;
+    const tail = this.#node(this.#offset[node]! + this.#size[node]!, units, node, after);
+    if (after !== none) this.#before[after] = tail;
+    this.#after[node] = tail;
+    this.#insert(tail);
   }
 
   #find(units: number, isThorough: boolean): number {

@@ -7,14 +7,18 @@
  */
 
 import { alignUp } from "../../host/alignment.ts";
+import { formatBreakdown } from "../../host/diagnostics/breakdown.ts";
 import {
   DeviceError,
   InvalidArgumentError,
   MoorageError,
   OutOfMemoryError,
 } from "../../host/errors.ts";
+import type { MemoryShare } from "../../host/errors.ts";
 import { bufferUsage } from "./gpu-constants.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
+import { Ladder } from "./ladder.ts";
+import type { DevicePressureEvent } from "./ladder.ts";
 import { Slab } from "./slab.ts";
 
 /** Slabs that may be made for the sake of colour: two inputs and an output differ with three. */
@@ -23,6 +27,8 @@ const colourCount = 3;
 export interface SlabPoolOptions {
   /** All slabs together never pass this. */
   readonly budgetBytes: number;
+  /** Passing this, listeners are told and caches go; default the budget. */
+  readonly softBytes?: number;
   /** Bytes of an ordinary slab; default 4 MiB. */
   readonly slabBytes?: number;
 }
@@ -35,35 +41,50 @@ export interface Place {
 
 export class SlabPool {
   /** Every block starts and ends at a multiple of this: the device's binding alignment. */
-  readonly granuleBytes: number;
+  granuleBytes = 16;
   /** Told of every new slab, and when the platform has said whether it exists. */
   onCreate: (slab: Slab, settled: Promise<void>) => void = () => {};
   /** Told of every slab that is there to be used, before {@link onCreate}. */
   onReserve: (slab: Slab) => void = () => {};
   /** Asked before a slab is destroyed: recorded work must have been submitted by then. */
   settle: () => boolean = () => true;
+  /** Told when a buffer of somebody else's is forgotten. */
+  onDrop: () => void = () => {};
+  /** Who has what, for an error. */
+  describe: () => MemoryShare[] = () => [];
+  /** What is tried before a request is refused. */
+  readonly ladder = new Ladder();
   /** Told of every slab that is gone. */
   onDestroy: (slab: Slab) => void = () => {};
   /** A new device buffer larger than this could not be bound whole. */
-  readonly maxSlabBytes: number;
+  maxSlabBytes = 0;
   readonly #memory: GpuMemory;
   readonly #budgetBytes: number;
-  readonly #slabBytes: number;
+  readonly #softBytes: number;
+  #slabBytes = 0;
+  readonly #wantedSlabBytes: number;
   readonly #slabs: (Slab | null)[] = [];
   #serial = 0;
   #reservedBytes = 0;
   #peakReservedBytes = 0;
 
   constructor(memory: GpuMemory, options: SlabPoolOptions) {
-    const { limits } = memory.device;
     this.#memory = memory;
     this.#budgetBytes = options.budgetBytes;
+    this.#softBytes = options.softBytes ?? options.budgetBytes;
+    this.#wantedSlabBytes = options.slabBytes ?? 4 * 1024 ** 2;
+    this.measure();
+  }
+
+  /** Reads the limits of the device. There is no slab then. */
+  measure(): void {
+    const { limits } = this.#memory.device;
     this.granuleBytes = Math.max(16, limits.minStorageBufferOffsetAlignment);
     this.maxSlabBytes =
       Math.floor(
         Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, 2 ** 32 - 256) / 256,
       ) * 256;
-    this.#slabBytes = Math.min(options.slabBytes ?? 4 * 1024 ** 2, this.maxSlabBytes);
+    this.#slabBytes = Math.min(this.#wantedSlabBytes, this.maxSlabBytes);
   }
 
   get reservedBytes(): number {
@@ -143,14 +164,48 @@ export class SlabPool {
 
   #placeInNewSlab(byteLength: number, label: string): Place {
     const units = Math.ceil(byteLength / this.granuleBytes);
-    if (units * this.granuleBytes > this.#growableBytes) {
-      // Before anything is refused, what is only cached goes, and the search is thorough.
-      this.#memory.reclaim();
-      const place = this.#fit(units, 0, false, true);
-      if (place !== null) return place;
+    const needed = units * this.granuleBytes;
+    const inNewSlab = (): Place => {
+      const slab = this.#create(byteLength, label);
+      return { slab, node: slab.allocator.allocate(units) };
+    };
+    if (needed <= this.#growableBytes) {
+      if (this.#reservedBytes + needed > this.#softBytes) {
+        this.ladder.soften(this.#pressure(needed, "soft"));
+        const place = this.#fit(units, 0, false, true);
+        if (place !== null) return place;
+      }
+      return inNewSlab();
     }
-    const slab = this.#create(byteLength, label);
-    return { slab, node: slab.allocator.allocate(units) };
+    const place = this.ladder.climb(
+      this.#pressure(needed, "refused"),
+      () =>
+        // Before anything is refused the search is thorough.
+        this.#fit(units, 0, false, true) ?? (needed <= this.#growableBytes ? inNewSlab() : null),
+    );
+    if (place !== null) return place;
+    this.ladder.refused();
+    throw this.#refused(needed, label);
+  }
+
+  #pressure(requestedBytes: number, level: DevicePressureEvent["level"]): DevicePressureEvent {
+    return {
+      requestedBytes,
+      availableBytes: this.availableBytes,
+      reservedBytes: this.#reservedBytes,
+      budgetBytes: this.#budgetBytes,
+      level,
+    };
+  }
+
+  /** A range in one of some slabs, in their order, or `null`. O(slabs), and thorough in each. */
+  placeIn(slabs: readonly Slab[], byteLength: number): Place | null {
+    const units = Math.ceil(byteLength / this.granuleBytes);
+    for (const slab of slabs) {
+      const node = slab.allocator.allocate(units, true);
+      if (node >= 0) return { slab, node };
+    }
+    return null;
   }
 
   #fit(units: number, avoid: number, avoided: boolean, isThorough = false): Place | null {
@@ -246,15 +301,18 @@ export class SlabPool {
   }
 
   #refused(requestedBytes: number, label: string): OutOfMemoryError {
-    const availableBytes = this.availableBytes;
+    const { availableBytes } = this;
     const largest = this.#slabs.reduce(
       (most, slab) => Math.max(most, slab?.allocator.largestFree ?? 0),
       0,
     );
+    const largestFreeBytes = largest * this.granuleBytes;
+    const breakdown = this.describe();
     return new OutOfMemoryError(
       `"${label}" needs ${requestedBytes} bytes of device memory: ${this.#reservedBytes} of the budget of ${this.#budgetBytes} are reserved, ` +
-        `${this.freeBytes} of them free, the largest free range has ${largest * this.granuleBytes}; ${this.#memory.availableBytes} are left of budget.totalBytes; dispose tensors, end scopes, or raise the budget`,
-      { requestedBytes, availableBytes },
+        `${this.freeBytes} of them free, the largest free range has ${largestFreeBytes}; ${this.#memory.availableBytes} are left of budget.totalBytes; ` +
+        `live: ${formatBreakdown(breakdown)}; dispose tensors, end scopes, or raise the budget`,
+      { requestedBytes, availableBytes, largestFreeBytes, breakdown },
       { label },
     );
   }
@@ -274,19 +332,50 @@ export class SlabPool {
   #destroy(slab: Slab): void {
     if (this.#slabs[slab.index] !== slab) return;
     this.#slabs[slab.index] = null;
-    this.#reservedBytes -= slab.byteLength;
+    if (!slab.isForeign) this.#reservedBytes -= slab.byteLength;
     slab.destroy();
     this.onDestroy(slab);
   }
 
-  /** Destroys every slab. */
-  close(): void {
-    for (const slab of this.#slabs) if (slab !== null) this.#destroy(slab);
+  /** A buffer of somebody else's among the slabs: it has an index and a serial, and no room. */
+  adopt(buffer: GPUBuffer): Slab {
+    const hole = this.#slabs.indexOf(null);
+    const index = hole === -1 ? this.#slabs.length : hole;
+    const owned = { buffer, byteLength: buffer.size, destroy: () => {} };
+    const slab = new Slab(owned, index, ++this.#serial, this.granuleBytes, true);
+    this.#slabs[index] = slab;
+    return slab;
   }
 
-  /** Live slabs, for reports. */
+  /** Forgets a buffer of somebody else's, who may destroy it then: what is recorded is submitted. */
+  drop(slab: Slab): void {
+    if (this.#slabs[slab.index] !== slab) return;
+    this.settle();
+    this.#slabs[slab.index] = null;
+    this.onDrop();
+  }
+
+  /** Every slab is gone with its device. */
+  lose(failure: MoorageError): void {
+    for (const slab of this.#slabs) {
+      if (slab === null) continue;
+      slab.failure ??= failure;
+      this.#destroy(slab);
+    }
+  }
+
+  /** Destroys every slab. */
+  close(): void {
+    for (const slab of this.#slabs) {
+      if (slab === null) continue;
+      if (slab.isForeign) this.drop(slab);
+      else this.#destroy(slab);
+    }
+  }
+
+  /** Live slabs, those of others left out. */
   get slabs(): readonly Slab[] {
-    return this.#slabs.filter((slab) => slab !== null);
+    return this.#slabs.filter((slab) => slab !== null && !slab.isForeign) as Slab[];
   }
 }
 

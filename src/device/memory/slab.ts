@@ -31,14 +31,26 @@ export class Slab {
   /** The batch that last read or wrote each piece. */
   readonly #lastUse = new Float64Array(pieces);
 
-  constructor(managed: ManagedBuffer, index: number, serial: number, granuleBytes: number) {
+  /** Whether somebody else owns the buffer: nothing is placed in it, and it is not destroyed here. */
+  readonly isForeign: boolean;
+
+  constructor(
+    managed: ManagedBuffer,
+    index: number,
+    serial: number,
+    granuleBytes: number,
+    isForeign = false,
+  ) {
     this.#managed = managed;
     this.buffer = managed.buffer;
     this.byteLength = managed.byteLength;
     this.index = index;
     this.serial = serial;
     this.granuleBytes = granuleBytes;
-    this.allocator = new OffsetAllocator(Math.floor(this.byteLength / granuleBytes));
+    this.isForeign = isForeign;
+    const units = Math.max(1, Math.floor(this.byteLength / granuleBytes));
+    this.allocator = new OffsetAllocator(units);
+    if (isForeign) this.allocator.allocate(units);
     this.#pieceScale = 2 ** -Math.max(0, Math.ceil(Math.log2(this.byteLength / pieces)));
   }
 

@@ -9,16 +9,18 @@
  * the open batch touches: each slab knows the last batch that used each of its pieces.
  */
 
-import { DeviceError, KernelError, MoorageError } from "../../host/errors.ts";
+import { DeviceError, MoorageError } from "../../host/errors.ts";
 import { parameterWords } from "../../shaders/binding.ts";
 import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
+import type { RangeMove } from "../memory/compaction.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
 import type { Slab } from "../memory/slab.ts";
 import type { BindGroups } from "./bind-groups.ts";
-import { HeldWork } from "./held-work.ts";
+import { HeldWork, validationError } from "./held-work.ts";
+import type { HeldDispatch } from "./held-work.ts";
 import type { Variant } from "./kernel.ts";
-import type { Dispatch, Placement } from "./launch.ts";
+import type { Dispatch } from "./launch.ts";
 import { Launcher } from "./launch.ts";
 import type { ParameterRing } from "./parameter-ring.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -77,6 +79,11 @@ export class CommandStream {
     };
   }
 
+  /** Whether recorded work waits: for a provisional slab, or behind the first run of a user's kernel. */
+  get isHolding(): boolean {
+    return this.#held.isHolding;
+  }
+
   /** Dispatches recorded so far. */
   get dispatchCount(): number {
     return this.#recorder.dispatchCount;
@@ -85,6 +92,10 @@ export class CommandStream {
   /** Batches submitted so far. */
   get submitCount(): number {
     return this.#recorder.submitCount;
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null;
   }
 
   /** Refuses all further work with this error. */
@@ -115,6 +126,10 @@ export class CommandStream {
   /** Records a dispatch; its own parameters are the first `wordCount` of {@link words}. O(operands). */
   dispatch(dispatch: Dispatch, wordCount: number): void {
     this.requireDevice();
+    const { blocks, kernel } = dispatch;
+    for (let output = kernel.inputCount; output < blocks.length; output++) {
+      this.#table.forgetSource(blocks[output]!.key);
+    }
     if (this.#held.isHolding) return this.#hold(dispatch, wordCount);
     if (
       this.#table.failures.size > 0 &&
@@ -199,23 +214,49 @@ export class CommandStream {
   }
 
   /** Copies host memory to a block, from a buffer. Hoisted before the batch where nothing forbids it. */
-  copyFromBuffer(source: GPUBuffer, target: DeviceAllocation, byteLength: number): void {
+  copyFromBuffer(
+    source: GPUBuffer,
+    target: DeviceAllocation,
+    byteLength: number,
+    byteOffset = 0,
+  ): void {
     this.requireDevice();
+    this.#table.forgetSource(target.key);
     this.#copy(target, byteLength, false, (encoder, slab, offset) =>
-      encoder.copyBufferToBuffer(source, 0, slab.buffer, offset, byteLength),
+      encoder.copyBufferToBuffer(source, 0, slab.buffer, offset + byteOffset, byteLength),
     );
   }
 
-  /** Copies a block to a buffer. `byteOffset` and `byteLength` are multiples of 4. */
+  /** Copies a range of one slab to another, in stream order. Offsets and length are multiples of 4. */
+  readonly moveRange: RangeMove = (from, fromOffset, to, toOffset, byteLength) => {
+    this.#whenFree(() => {
+      if (this.#lost !== null) return;
+      const { batch } = this.#recorder;
+      from.use(fromOffset, byteLength, batch);
+      to.use(toOffset, byteLength, batch);
+      this.#recorder
+        .copies()
+        .copyBufferToBuffer(from.buffer, fromOffset, to.buffer, toOffset, byteLength);
+    });
+  };
+
+  /** Copies a block to a buffer. Offsets and length are multiples of 4. */
   copyToBuffer(
     source: DeviceAllocation,
     byteOffset: number,
     target: GPUBuffer,
+    targetOffset: number,
     byteLength: number,
   ): CopyTicket {
     this.requireDevice();
     return this.#copy(source, byteLength, true, (encoder, slab, offset) =>
-      encoder.copyBufferToBuffer(slab.buffer, offset + byteOffset, target, 0, byteLength),
+      encoder.copyBufferToBuffer(
+        slab.buffer,
+        offset + byteOffset,
+        target,
+        targetOffset,
+        byteLength,
+      ),
     );
   }
 
@@ -257,19 +298,20 @@ export class CommandStream {
    * Writes `data` to a block through the queue. `writeBuffer` overtakes the open batch, so the batch
    * is submitted first if it touches the same memory. Lengths are multiples of 4.
    */
-  write(target: DeviceAllocation, data: Uint8Array): void {
+  write(target: DeviceAllocation, data: Uint8Array, byteOffset = 0): void {
     this.requireDevice();
     // A slab that was refused may have a successor with its index: asked now, while the row is ours.
     if (this.#table.node[target.row] === lostNode) return;
     const slab = this.#parts.pool.slab(this.#table.slab[target.row]!);
-    const offset = this.#table.offset[target.row]!;
-    const { key } = target;
+    const offset = this.#table.offset[target.row]! + byteOffset;
+    const { key, byteLength } = target;
+    this.#table.forgetSource(key);
     // Held work runs later: by then the caller may have changed its array.
     const bytes = this.#held.isHolding ? data.slice() : data;
     this.#whenFree(() => {
       if (this.#lost !== null || slab.failure !== null) return;
-      // The block is written whole: what failed before does not matter any more.
-      this.#table.failures.delete(key);
+      // Where the block is written whole, what failed before does not matter any more.
+      if (byteOffset === 0 && bytes.byteLength >= byteLength) this.#table.failures.delete(key);
       if (slab.isUsedBy(offset, bytes.byteLength, this.#recorder.batch)) this.#submit();
       this.#device.queue.writeBuffer(slab.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
     });
@@ -333,31 +375,10 @@ function keysOf({ blocks }: Dispatch): BlockKey[] {
   return blocks.map((block) => block.key);
 }
 
-/** A dispatch that waits, with everything that may have changed by the time it runs. */
-interface HeldDispatch {
-  readonly dispatch: Dispatch;
-  readonly words: Uint32Array<ArrayBuffer>;
-  readonly keys: readonly BlockKey[];
-  readonly placement: Placement;
-  /** Where a user's kernel was run. */
-  readonly site: Error | null;
-}
-
 /** The outcome of a copy, known when the copy has been submitted. */
 export interface CopyTicket {
   /** Why nothing was copied. */
   failure: MoorageError | null;
-}
-
-function validationError(label: string, cause: GPUError): KernelError {
-  return new KernelError(
-    "KERNEL_VALIDATION",
-    `the device refused the dispatch of kernel "${label}": ${cause.message}`,
-    {
-      label,
-      cause,
-    },
-  );
 }
 
 /** Runs `action` after the running task, so that one batch holds what a task recorded. */

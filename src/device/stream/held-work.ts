@@ -3,6 +3,20 @@
  * kernel. It runs in order, one item after the other; what is recorded meanwhile queues behind.
  */
 
+import { KernelError } from "../../host/errors.ts";
+import type { BlockKey } from "../memory/block-table.ts";
+import type { Dispatch, Placement } from "./launch.ts";
+
+/** A dispatch that waits, with everything that may have changed by the time it runs. */
+export interface HeldDispatch {
+  readonly dispatch: Dispatch;
+  readonly words: Uint32Array<ArrayBuffer>;
+  readonly keys: readonly BlockKey[];
+  readonly placement: Placement;
+  /** Where a user's kernel was run. */
+  readonly site: Error | null;
+}
+
 /** An item runs when everything before it has; a promise holds back what follows. */
 export type HeldItem = () => Promise<void> | void;
 
@@ -38,4 +52,16 @@ export class HeldWork {
     this.#isRunning = false;
     this.#drained();
   }
+}
+
+/** The error for a dispatch of a user's kernel that the device refused. */
+export function validationError(label: string, cause: GPUError): KernelError {
+  return new KernelError(
+    "KERNEL_VALIDATION",
+    `the device refused the dispatch of kernel "${label}": ${cause.message}`,
+    {
+      label,
+      cause,
+    },
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * The debug mode: ten habits that keep memory healthy, each with a warning for who leaves it. A warning
- * names the label, says what to do, and is given once for each label.
+ * The debug mode: ten habits that keep memory healthy, each with a warning for who leaves it, and the
+ * two other handles that are to be disposed. A warning names the label, says what to do, and is given
+ * once for each label.
  *
  *   do      scope temporaries · pin what crosses to the GPU · dispose pinned memory · require() before
  *           a large scope · read the statistics
@@ -9,12 +10,16 @@
  */
 
 import type { RegionKind } from "../statistics.ts";
+import { Duties } from "./duties.ts";
+import type { DutyKind, ForgottenDuty } from "./duties.ts";
 import type { Observed, RegionObserver } from "./observer.ts";
 
 export type AdviceKind =
   | "scope-temporaries"
   | "pin-transfers"
   | "dispose-pinned"
+  | "dispose-tensor"
+  | "dispose-pin"
   | "require-first"
   | "read-statistics"
   | "scope-escape"
@@ -27,6 +32,8 @@ export interface Advice {
   readonly kind: AdviceKind;
   readonly label: string;
   readonly message: string;
+  /** Where it began, for what nobody can reach any more. */
+  readonly origin?: string | undefined;
 }
 
 export interface AdvisorOptions {
@@ -61,7 +68,8 @@ export class Advisor implements RegionObserver {
   readonly #uploads = new Map<string, number>();
   /** By structure, what the label says before its last `/` or `.`: how its parts were uploaded. */
   readonly #structures = new Map<string, { readonly label: string; readonly isPinned: boolean }>();
-  readonly #duties = new FinalizationRegistry<string>((label) => this.#forgotten(label));
+  /** Handles that have to be disposed. */
+  readonly duties = new Duties((duty) => this.#forgotten(duty));
   #isInTask = false;
   #task = 0;
   #hasReadStatistics = false;
@@ -70,11 +78,11 @@ export class Advisor implements RegionObserver {
     this.#tell = onAdvice;
   }
 
-  say(kind: AdviceKind, label: string, text: string): void {
+  say(kind: AdviceKind, label: string, text: string, origin?: string): void {
     const key = `${kind} ${label}`;
     if (this.#said.has(key)) return;
     this.#said.add(key);
-    this.#tell({ kind, label, message: `"${label}" ${text}` });
+    this.#tell({ kind, label, message: `"${label}" ${text}`, ...(origin && { origin }) });
   }
 
   allocated(owner: Observed, key: unknown, label: string): void {
@@ -186,21 +194,9 @@ export class Advisor implements RegionObserver {
     this.say("pressure-ignored", label, message);
   }
 
-  /** From now on it is a mistake to lose `handle` without disposing it. */
-  owe(handle: object, label: string): void {
-    this.#duties.register(handle, label, handle);
-  }
-
-  paid(handle: object): void {
-    this.#duties.unregister(handle);
-  }
-
-  #forgotten(label: string): void {
-    this.say(
-      "dispose-pinned",
-      label,
-      "was pinned, and nobody can reach it to dispose it; dispose pinned memory, or use `using`",
-    );
+  #forgotten({ kind, label, origin }: ForgottenDuty): void {
+    const [advice, what] = forgotten[kind];
+    this.say(advice, label, `${what}, or use \`using\``, origin);
   }
 
   readStatistics(): void {
@@ -209,6 +205,7 @@ export class Advisor implements RegionObserver {
 
   /** The end of a runtime in debug mode. */
   runtimeEnds(label: string): void {
+    this.duties.end();
     if (this.#hasReadStatistics) return;
     this.say(
       "read-statistics",
@@ -218,8 +215,24 @@ export class Advisor implements RegionObserver {
   }
 }
 
-function warn({ message }: Advice): void {
-  console.warn(`moorage: ${message}`);
+/** The advice for each kind of handle that was lost, and its words. */
+const forgotten: { readonly [K in DutyKind]: readonly [AdviceKind, string] } = {
+  pinned: [
+    "dispose-pinned",
+    "was pinned, and nobody can reach it to dispose it; dispose pinned memory",
+  ],
+  tensor: [
+    "dispose-tensor",
+    "holds device memory, and nobody can reach it to dispose it; compute it in a scope, dispose it",
+  ],
+  pin: [
+    "dispose-pin",
+    "is pinned by a pin that nobody can reach: it can neither move nor end; dispose the pin",
+  ],
+};
+
+function warn({ message, origin }: Advice): void {
+  console.warn(`moorage: ${message}${origin === undefined ? "" : `; it was made\n${origin}`}`);
 }
 
 /** Both of two observers, the one that is there, or none. */

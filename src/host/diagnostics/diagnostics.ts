@@ -7,6 +7,7 @@
 import { InvalidArgumentError, MoorageError } from "../errors.ts";
 import type { ProfilingHooks } from "../profiling.ts";
 import type { RegionKind } from "../statistics.ts";
+import { callerStack } from "./caller-stack.ts";
 import type { Observed, RegionObserver } from "./observer.ts";
 import { TraceRing } from "./trace-ring.ts";
 
@@ -111,7 +112,16 @@ export class Diagnostics implements RegionObserver {
     this.#bytesToStack -= byteLength;
     if (this.#bytesToStack > 0) return undefined;
     this.#bytesToStack = this.#stackEveryBytes;
-    return callerStack();
+    return callerStack(2);
+  }
+
+  /** Since when an allocation lives, and where it was made if that was sampled. O(1). */
+  originOf(
+    owner: object,
+    key: unknown,
+  ): Pick<OutstandingAllocation, "ageMs" | "stack"> | undefined {
+    const made = this.#live.get(owner as Observed)?.get(key);
+    return made && { ageMs: this.#now() - made.at, stack: made.stack };
   }
 
   /** Everything that lives, oldest first. O(live). */
@@ -164,9 +174,4 @@ function formatOutstanding(live: readonly OutstandingAllocation[]): string {
     });
   if (live.length > mostShown) lines.push(`  and ${live.length - mostShown} more`);
   return lines.join("\n");
-}
-
-/** The frames below this package's own: at least those of the diagnostics are left out. */
-function callerStack(): string | undefined {
-  return new Error("sampled").stack?.split("\n").slice(4).join("\n");
 }

@@ -38,6 +38,7 @@ export class Pin implements Disposable {
   dispose(): void {
     if (!this.#isHeld) return;
     this.#isHeld = false;
+    this.#block.heap.duties?.paid(this);
     this.#block.heap.unpin(this.#block);
   }
 

@@ -24,8 +24,11 @@ export interface GeneralHeapOptions {
   readonly pauseMs?: number;
   /** The most that a slice moves; default 4 MiB. */
   readonly sliceBytes?: number;
-  /** Regions are reserved ahead by this fraction of what is reserved; default 1/8. */
-  readonly growth?: number;
+  /**
+   * What is reserved ahead when the heap has to grow: a fraction of what is reserved, or a function that
+   * gives bytes. It is rounded down to whole regions, and bounded by budget and cache. Default 1/8.
+   */
+  readonly growth?: number | GrowthPolicy;
   /** Empty regions beyond this go back to the engine; default 64 MiB. */
   readonly cacheBytes?: number;
   /** Fractions of the budget at which listeners are told; default 0.75 and 0.9. */
@@ -38,6 +41,18 @@ export interface GeneralHeapOptions {
   /** @internal Who tells of unreachable handles: the engine, or a test. */
   readonly finalizers?: (reclaim: (held: number) => void) => Finalizers;
 }
+
+/** A heap that has to grow. */
+export interface GrowthState {
+  /** Before it grows. */
+  readonly reservedBytes: number;
+  readonly liveBytes: number;
+  readonly budgetBytes: number;
+  readonly regionBytes: number;
+}
+
+/** Bytes to reserve beyond the region that is needed now: 0 or more. What it throws, the allocation throws. */
+export type GrowthPolicy = (state: GrowthState) => number;
 
 /** The part of `FinalizationRegistry` that a heap uses. */
 export interface Finalizers {
@@ -81,7 +96,8 @@ export function settingsOf(options: GeneralHeapOptions): Settings {
   require("evacuateBelow", settings.evacuateBelow, isFraction(settings.evacuateBelow));
   require("pauseMs", settings.pauseMs, settings.pauseMs > 0);
   require("sliceBytes", settings.sliceBytes, settings.sliceBytes > 0);
-  require("growth", settings.growth, settings.growth >= 0);
+  const { growth } = settings;
+  if (typeof growth !== "function") require("growth", growth, growth >= 0);
   require("cacheBytes", settings.cacheBytes, settings.cacheBytes >= 0);
   require("watermarks.high", watermarks.high, isFraction(watermarks.high));
   require("watermarks.critical", watermarks.critical, isFraction(watermarks.critical) &&
@@ -93,7 +109,8 @@ function isFraction(value: number): boolean {
   return value > 0 && value <= 1;
 }
 
-function require(name: string, value: number, isRight: boolean): void {
+/** @internal Throws `INVALID_ARGUMENT` unless a setting, or what a function of the user's gave, can be right. */
+export function require(name: string, value: number, isRight: boolean): void {
   if (isRight) return;
   throw new InvalidArgumentError(
     "INVALID_ARGUMENT",

@@ -7,6 +7,7 @@
  */
 
 import { Alignment } from "../alignment.ts";
+import type { Duties } from "../diagnostics/duties.ts";
 import type { ViewWatch } from "../diagnostics/view-watch.ts";
 import type { ArrayOf, HostDType } from "../dtype.ts";
 import { OutOfMemoryError } from "../errors.ts";
@@ -48,6 +49,8 @@ export class GeneralHeap extends Region<GeneralBlock> {
   #reclaimedCount = 0;
   #reclaimedBytes = 0;
 
+  /** @internal Told of pins that somebody has to dispose, where anybody keeps count. */
+  duties: Duties | null = null;
   /** @internal Watches raw views, in debug mode; none of them is kept for the next call then. */
   views: ViewWatch | null = null;
 
@@ -195,7 +198,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
       if (!(error instanceof OutOfMemoryError) || !this.#collector.isHeld) throw error;
       throw new OutOfMemoryError(
         `${refusal.message}; nothing may move now: withNoGC holds collections off`,
-        refusal,
+        { requestedBytes: refusal.requestedBytes, availableBytes: refusal.availableBytes },
         { label, cause: refusal.cause },
       );
     }
@@ -301,7 +304,9 @@ export class GeneralHeap extends Region<GeneralBlock> {
     }
     this.#pinned.pin(block.index);
     this.table.references[block.index]!++;
-    return new Pin(block);
+    const pin = new Pin(block);
+    this.duties?.owe(pin, "pin", block.label);
+    return pin;
   }
 
   /** @internal */

@@ -3,6 +3,8 @@
 import { alignUp } from "../alignment.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { RegionLedger } from "../statistics.ts";
+import { require } from "./general-heap-options.ts";
+import type { GrowthPolicy } from "./general-heap-options.ts";
 import { HeapRegion } from "./heap-region.ts";
 import type { RegionRole } from "./heap-region.ts";
 
@@ -11,15 +13,14 @@ export interface RegionSetOptions {
   readonly budgetBytes: number;
   /** Empty regions beyond this many bytes go back to the engine. */
   readonly cacheBytes: number;
-  /** Regions are reserved ahead by this fraction of what is reserved. */
-  readonly growth: number;
+  readonly growth: number | GrowthPolicy;
 }
 
 export class RegionSet {
   readonly regionBytes: number;
   readonly budgetBytes: number;
   readonly #cacheBytes: number;
-  readonly #growth: number;
+  readonly #growth: number | GrowthPolicy;
   readonly #ledger: RegionLedger;
   readonly #byId = new Map<number, HeapRegion>();
   readonly #free: HeapRegion[] = [];
@@ -73,8 +74,10 @@ export class RegionSet {
       if (this.#ledger.reserved + this.regionBytes + Math.max(0, kept - spare) > this.budgetBytes) {
         throw this.#refused(this.regionBytes, label);
       }
+      // Asked first: where the policy throws, nothing has changed.
+      const aheadBytes = this.#aheadBytes();
       region = this.#create(role, this.regionBytes, label);
-      this.#growAhead();
+      this.#growAhead(aheadBytes);
     } else {
       this.#freeBytes -= region.size;
     }
@@ -114,9 +117,19 @@ export class RegionSet {
     return region;
   }
 
+  #aheadBytes(): number {
+    const { reserved: reservedBytes, live: liveBytes } = this.#ledger;
+    const growth = this.#growth;
+    if (typeof growth === "number") return (reservedBytes + this.regionBytes) * growth;
+    const { budgetBytes, regionBytes } = this;
+    const bytes = growth({ reservedBytes, liveBytes, budgetBytes, regionBytes });
+    require("growth", bytes, bytes >= 0);
+    return bytes;
+  }
+
   /** Untouched memory costs an engine nothing, and a heap that grows will want it. */
-  #growAhead(): void {
-    const ahead = Math.floor((this.#ledger.reserved * this.#growth) / this.regionBytes);
+  #growAhead(bytes: number): void {
+    const ahead = Math.floor(bytes / this.regionBytes);
     const left = Math.floor((this.budgetBytes - this.#ledger.reserved) / this.regionBytes) - 1;
     const room = Math.floor((this.#cacheBytes - this.#freeBytes) / this.regionBytes);
     for (let count = Math.min(ahead, left, room); count > 0; count--) {

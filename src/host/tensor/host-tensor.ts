@@ -16,37 +16,19 @@ import {
   transposeLayout,
 } from "../layout.ts";
 import type { Layout, Shape, SliceRange } from "../layout.ts";
+import type { lifetime, Owned } from "../lifetime.ts";
 import { deadHandle } from "../region.ts";
-import type { Allocation, AllocationRequest } from "../region.ts";
 import { settled } from "../settled.ts";
 import { castOf, decoderOf, encoderOf } from "./conversion.ts";
+import type {
+  HostAllocation,
+  HostRegion,
+  HostTensorOptions,
+  Home,
+  NestedArray,
+} from "./host-region.ts";
 import type { CheckedIndex, Reversed } from "./index-types.ts";
 import { fillElements, gather, scatter } from "./strided-copy.ts";
-
-/** Memory that the host sees as typed arrays. */
-export interface HostAllocation extends Allocation {
-  /** The whole allocation; throws once it has ended, or while something else owns its memory. */
-  array<D extends HostDType>(dtype: D): ArrayOf[D];
-}
-
-/** What host tensors are allocated from. */
-export interface HostRegion<A extends HostAllocation = HostAllocation> {
-  readonly label: string;
-  alloc(request: AllocationRequest): A;
-  free(allocation: A): void;
-}
-
-export interface HostTensorOptions<D extends HostDType, S extends Shape> {
-  readonly shape: S;
-  readonly dtype: D;
-  /** Names the tensor in errors and reports. */
-  readonly label?: string;
-  /** Power of two; the region's default, and at least the element's size, where absent. */
-  readonly alignment?: number;
-}
-
-/** Arrays in arrays, as deep as the tensor has axes; a number for a scalar. */
-export type NestedArray = number | readonly NestedArray[];
 
 interface Storage {
   readonly region: HostRegion;
@@ -55,27 +37,31 @@ interface Storage {
 }
 
 /**
- * A tensor over new memory of `region`. It holds old bytes. Throws what the region throws, and
+ * A tensor over new memory of `region`. In a scope, over `scope.hot`, it ends with the scope, and cannot
+ * leave it: `L` is the brand of the lifetime. It holds old bytes. Throws what the region throws, and
  * `INVALID_LAYOUT` for a shape without elements. O(1) beside the allocation.
  */
-export function hostTensor<D extends HostDType, const S extends Shape>(
-  region: HostRegion<never> | HostRegion,
+export function hostTensor<D extends HostDType, const S extends Shape, L = Owned>(
+  region: Home<L>,
   options: HostTensorOptions<D, S>,
-): HostTensor<D, S> {
+): HostTensor<D, S, L> {
   const { dtype, label = "host tensor" } = options;
   const { bytes } = hostDtypeInfo(dtype);
   const layout = contiguousLayout(options.shape, label);
   const byteLength = byteSize(layout.count, bytes, layout.shape, label);
   const alignment = options.alignment ?? Math.max(8, bytes);
-  const home = region as HostRegion;
+  const home: HostRegion = region;
   const allocation = home.alloc({ byteLength, alignment, label });
-  return new HostTensor({ region: home, allocation, isFreed: false }, layout, dtype, label, true);
+  const storage = { region: home, allocation, isFreed: false };
+  return new HostTensor<D, S, L>(storage, layout, dtype, label, true);
 }
 
 export class HostTensor<
   D extends HostDType = HostDType,
   S extends Shape = Shape,
+  L = Owned,
 > implements Disposable {
+  declare readonly [lifetime]: (lifetime: L) => L;
   readonly dtype: D;
   readonly label: string;
   readonly layout: Layout;
@@ -124,6 +110,16 @@ export class HostTensor<
   /** False once the tensor, or the one that it borrows from, has ended. */
   get isAlive(): boolean {
     return !this.#isDisposed && !this.#storage.isFreed && this.#storage.allocation.isAlive;
+  }
+
+  /** @internal Its memory, alive or not. */
+  get allocation(): HostAllocation {
+    return this.#storage.allocation;
+  }
+
+  /** @internal Whether its memory belongs to `region`. */
+  isIn(region: unknown): boolean {
+    return this.#storage.region === region;
   }
 
   /** All of the memory as elements; throws `USE_AFTER_DISPOSE`, naming the owner, once it has ended. */
@@ -237,36 +233,39 @@ export class HostTensor<
     );
   }
 
-  #view<T extends Shape>(layout: Layout): HostTensor<D, T> {
+  #view<T extends Shape>(layout: Layout): HostTensor<D, T, L> {
     // A view of what has ended would only fail later, and elsewhere.
     this.#elements();
-    return new HostTensor<D, T>(this.#storage, layout, this.dtype, this.label, false);
+    return new HostTensor<D, T, L>(this.#storage, layout, this.dtype, this.label, false);
   }
 
   /** A view with its axes in another order; reversed where none is told. */
-  transpose(): HostTensor<D, Reversed<S>>;
-  transpose(axes: readonly number[]): HostTensor<D>;
-  transpose(axes?: readonly number[]): HostTensor<D> {
+  transpose(): HostTensor<D, Reversed<S>, L>;
+  transpose(axes: readonly number[]): HostTensor<D, Shape, L>;
+  transpose(axes?: readonly number[]): HostTensor<D, Shape, L> {
     return this.#view(transposeLayout(this.layout, axes));
   }
 
   /** A view of a part: see {@link SliceRange}. */
-  slice(ranges: readonly SliceRange[]): HostTensor<D> {
+  slice(ranges: readonly SliceRange[]): HostTensor<D, Shape, L> {
     return this.#view(sliceLayout(this.layout, ranges));
   }
 
   /** A view that repeats axes of one element, and new ones in front. It cannot be written. */
-  broadcast<const T extends Shape>(shape: T): HostTensor<D, T> {
+  broadcast<const T extends Shape>(shape: T): HostTensor<D, T, L> {
     return this.#view(broadcastLayout(this.layout, shape));
   }
 
   /** A view of another shape; throws `INVALID_LAYOUT` where only a copy could have it. */
-  reshape<const T extends Shape>(shape: T): HostTensor<D, T> {
+  reshape<const T extends Shape>(shape: T): HostTensor<D, T, L> {
     return this.#view(reshapeLayout(this.layout, shape));
   }
 
-  /** Runs `action` with a view of a part, which ends with it, or with the promise that it returns. */
-  withView<R>(ranges: readonly SliceRange[], action: (view: HostTensor<D>) => R): R {
+  /**
+   * Runs `action` with a view of a part, which ends with it, or with the promise that it returns. The
+   * view has a brand of its own: it cannot be part of the result.
+   */
+  withView<R>(ranges: readonly SliceRange[], action: <V>(view: HostTensor<D, Shape, V>) => R): R {
     const view = this.slice(ranges);
     return settled(
       () => action(view),
@@ -274,30 +273,42 @@ export class HostTensor<
     );
   }
 
-  /** The same numbers row by row in new memory, of this tensor's region unless another is given. */
-  copy(region: HostRegion<never> | HostRegion = this.#storage.region): HostTensor<D, S> {
-    return this.#into(region, this.dtype, undefined);
+  /**
+   * The same numbers row by row in new memory, of this tensor's region unless another is given. Throws
+   * what the region throws. O(elements).
+   */
+  copy(): HostTensor<D, S, L>;
+  copy<M = Owned>(region: Home<M>): HostTensor<D, S, M>;
+  copy<M>(region?: Home<M>): HostTensor<D, S, L> | HostTensor<D, S, M> {
+    return this.#into<D, M>(region ?? this.#home(), this.dtype, undefined);
   }
 
   /**
    * The same numbers as another dtype, in new memory. Integers are truncated and held at the ends of
    * their range, NaN becomes 0 there; into `bool`, everything but 0 is 1. O(elements).
    */
-  cast<E extends HostDType>(
+  cast<E extends HostDType>(dtype: E): HostTensor<E, S, L>;
+  cast<E extends HostDType, M = Owned>(dtype: E, region: Home<M>): HostTensor<E, S, M>;
+  cast<E extends HostDType, M>(
     dtype: E,
-    region: HostRegion<never> | HostRegion = this.#storage.region,
-  ): HostTensor<E, S> {
-    return this.#into(region, dtype, castOf(this.dtype, dtype));
+    region?: Home<M>,
+  ): HostTensor<E, S, L> | HostTensor<E, S, M> {
+    return this.#into<E, M>(region ?? this.#home(), dtype, castOf(this.dtype, dtype));
   }
 
-  #into<E extends HostDType>(
-    region: HostRegion<never> | HostRegion,
+  /** The region of its own memory, whose lifetime is the tensor's. */
+  #home<M>(): Home<M> {
+    return this.#storage.region;
+  }
+
+  #into<E extends HostDType, M>(
+    region: Home<M>,
     dtype: E,
     convert: ((element: number) => number) | undefined,
-  ): HostTensor<E, S> {
+  ): HostTensor<E, S, M> {
     this.#elements();
     const { label } = this;
-    const made = hostTensor<E, S>(region, { shape: this.shape, dtype, label });
+    const made = hostTensor<E, S, M>(region, { shape: this.shape, dtype, label });
     try {
       // Asked for again: the allocation may have moved what this tensor lies in.
       gather(this.#elements(), this.layout, made.data as never, convert);

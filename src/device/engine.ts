@@ -1,0 +1,95 @@
+/**
+ * What is bound to one device and starts anew on another: the command stream with its parameters, the
+ * transfers, and the kernels with their pipelines. Memory and handles outlive it: see `restore.ts`.
+ */
+
+import type { MoorageError } from "../host/errors.ts";
+import type { PinnedHeap } from "../host/pinned-heap.ts";
+import { elementwiseShader } from "../shaders/elementwise.ts";
+import { Executor, linearGroups } from "./executor.ts";
+import { ElementwiseKernels } from "./kernels/elementwise.ts";
+import { MatmulKernels } from "./kernels/matmul.ts";
+import { AxisKernels } from "./kernels/reductions.ts";
+import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
+import type { GpuMemory } from "./memory/gpu-memory.ts";
+import type { SlabPool } from "./memory/slab-pool.ts";
+import { Readbacks } from "./readbacks.ts";
+import type { Snapshot } from "./readbacks.ts";
+import type { BindGroups } from "./stream/bind-groups.ts";
+import { CommandStream } from "./stream/command-stream.ts";
+import { Kernel } from "./stream/kernel.ts";
+import { ParameterRing } from "./stream/parameter-ring.ts";
+import type { TensorHost } from "./tensor.ts";
+import { Transfers } from "./transfers.ts";
+import { EntryKernels } from "./user-kernel.ts";
+
+export interface EngineParts {
+  /** Its device is the engine's. */
+  readonly memory: GpuMemory;
+  readonly pool: SlabPool;
+  readonly table: BlockTable;
+  readonly groups: BindGroups;
+  readonly pinned: PinnedHeap;
+  readonly host: TensorHost;
+  readonly snapshot: (block: DeviceAllocation) => Snapshot;
+  /** Told of failures that nobody has read. */
+  readonly onError: (error: MoorageError) => void;
+}
+
+export class Engine {
+  readonly device: GPUDevice;
+  readonly ring: ParameterRing;
+  readonly stream: CommandStream;
+  readonly transfers: Transfers;
+  readonly readbacks: Readbacks;
+  readonly executor: Executor;
+  readonly elementwise: ElementwiseKernels;
+  readonly axis: AxisKernels;
+  readonly matmul: MatmulKernels;
+  readonly entries: EntryKernels;
+  readonly #wordCopy = wordCopy();
+
+  constructor({ memory, pinned, host, snapshot, ...parts }: EngineParts) {
+    this.device = memory.device;
+    this.ring = new ParameterRing(memory);
+    this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
+    this.transfers = new Transfers(this.stream, pinned);
+    this.readbacks = new Readbacks(this.stream, pinned, snapshot);
+    this.executor = new Executor(this.stream, host, parts.table);
+    this.elementwise = new ElementwiseKernels(this.executor);
+    this.axis = new AxisKernels(this.executor);
+    this.matmul = new MatmulKernels(this.executor);
+    this.entries = new EntryKernels(this.executor);
+  }
+
+  /** Copies whole words between blocks. A kernel, because WebGPU copies within no single buffer. */
+  copyBlock(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
+    const words = Math.ceil(byteLength / 4);
+    this.stream.words[2] = words;
+    const groups = linearGroups(Math.ceil(words / 4));
+    this.stream.dispatch(
+      { kernel: this.#wordCopy, blocks: [from, to], offsets: [0, 0], ...groups },
+      3,
+    );
+  }
+}
+
+function wordCopy(): Kernel {
+  return new Kernel({
+    label: "copy words",
+    inputCount: 1,
+    elementBytes: [4, 4],
+    source: (plan) =>
+      elementwiseShader(
+        {
+          inputs: [{ name: "a", dtype: "uint32", form: "row" }],
+          output: "uint32",
+          parameters: [],
+          expression: "a",
+          rank: 0,
+          isOutputStrided: false,
+        },
+        plan,
+      ),
+  });
+}

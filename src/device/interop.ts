@@ -1,0 +1,158 @@
+/**
+ * Sharing memory with code that uses the device directly: a tensor's range lent to it, and a buffer of
+ * its own as a tensor of ours. The queue is in order, so whoever submits first is first.
+ */
+
+import { dtypeInfo } from "../host/dtype.ts";
+import type { DType } from "../host/dtype.ts";
+import { InvalidArgumentError } from "../host/errors.ts";
+import { byteSize, contiguousLayout } from "../host/layout.ts";
+import type { Shape } from "../host/layout.ts";
+import type { DeviceContext } from "./context.ts";
+import type { AnyTensor } from "./executor.ts";
+import type { BlockRegion, BlockTable, DeviceAllocation } from "./memory/block-table.ts";
+import { bufferUsage } from "./memory/gpu-constants.ts";
+import type { SlabPool } from "./memory/slab-pool.ts";
+import type { LabelOptions } from "./tensor-factory.ts";
+import { Tensor } from "./tensor.ts";
+
+/** A tensor's memory as a binding takes it, until it is disposed. */
+export class BindingLease implements Disposable {
+  /** A large buffer that other tensors lie in too: touch no byte outside of the range. */
+  readonly buffer: GPUBuffer;
+  /** In bytes, a multiple of the device's binding alignment. */
+  readonly offset: number;
+  /** In bytes, a multiple of 4. */
+  readonly size: number;
+  readonly #end: () => void;
+  #isEnded = false;
+
+  /** @internal */
+  constructor(buffer: GPUBuffer, offset: number, size: number, end: () => void) {
+    this.buffer = buffer;
+    this.offset = offset;
+    this.size = size;
+    this.#end = end;
+  }
+
+  /** From now on the tensor may move and end. Submit what uses the range before. Twice is harmless. */
+  dispose(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#end();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/**
+ * Lends the memory of a whole tensor. What was recorded before is submitted, so that the range holds
+ * the tensor's value; the block stays in its place and alive until the lease ends. Rejects with
+ * `INVALID_LAYOUT` for a view, and with the error of the work that should have made the tensor.
+ */
+export async function lend(context: DeviceContext, tensor: AnyTensor): Promise<BindingLease> {
+  const { table, stream, pool } = context;
+  const { label } = tensor;
+  if (!tensor.isWhole) {
+    throw new InvalidArgumentError(
+      "INVALID_LAYOUT",
+      `"${label}" is a view, and only a whole tensor can be lent; copy() it first`,
+      { label },
+    );
+  }
+  const { block } = tensor;
+  table.references[block.row]!++;
+  table.lend(block, 1);
+  const end = (): void => {
+    table.lend(block, -1);
+    if (block.isAlive) block.region.free(block);
+  };
+  try {
+    await stream.whenSubmitted(true);
+    const failure = stream.failureOf(block);
+    if (failure !== null) throw failure;
+  } catch (error) {
+    end();
+    throw error;
+  }
+  const { buffer } = pool.slab(table.slab[block.row]!);
+  const size = Math.ceil(block.byteLength / 4) * 4;
+  return new BindingLease(buffer, block.byteOffset, size, end);
+}
+
+export interface WrapOptions<D extends DType> extends LabelOptions {
+  readonly shape: Shape;
+  readonly dtype: D;
+  /** Where in the buffer the tensor starts, in bytes; a multiple of the binding alignment. Default 0. */
+  readonly byteOffset?: number;
+}
+
+/** Buffers of somebody else's. They are never destroyed here, and count in no budget. */
+export class ForeignBuffers implements BlockRegion {
+  readonly kind = "foreign";
+  readonly label = "foreign buffers";
+  readonly #pool: SlabPool;
+  readonly #table: BlockTable;
+
+  constructor(pool: SlabPool, table: BlockTable) {
+    this.#pool = pool;
+    this.#table = table;
+  }
+
+  /**
+   * A range of a buffer as a block. Throws `INVALID_ARGUMENT` for a buffer that kernels and copies
+   * cannot use, `UNSUPPORTED_ALIGNMENT`, and `INVALID_LAYOUT` for a range that leaves the buffer.
+   */
+  wrap(buffer: GPUBuffer, byteOffset: number, byteLength: number, label: string): DeviceAllocation {
+    const { granuleBytes } = this.#pool;
+    const needed = bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget;
+    if ((buffer.usage & needed) !== needed) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `"${label}" is to wrap buffer "${buffer.label}", which lacks a usage; create it with STORAGE | COPY_SRC | COPY_DST`,
+        { label },
+      );
+    }
+    if (byteOffset % granuleBytes !== 0 || byteOffset < 0) {
+      throw new InvalidArgumentError(
+        "UNSUPPORTED_ALIGNMENT",
+        `"${label}" is to start at byte ${byteOffset} of buffer "${buffer.label}"; this device binds at multiples of ${granuleBytes}`,
+        { label },
+      );
+    }
+    const extent = Math.ceil(byteLength / 4) * 4;
+    if (byteOffset + extent > buffer.size) {
+      throw new InvalidArgumentError(
+        "INVALID_LAYOUT",
+        `"${label}" needs ${extent} bytes from byte ${byteOffset} on, and buffer "${buffer.label}" has ${buffer.size}`,
+        { label },
+      );
+    }
+    const slab = this.#pool.adopt(buffer);
+    return this.#table.add(this, slab.index, -1, byteOffset, extent, byteLength, label);
+  }
+
+  free(block: DeviceAllocation): void {
+    const table = this.#table;
+    table.checkFree(block, this);
+    table.references[block.row]!--;
+    if (table.references[block.row]! > 0) return;
+    this.#pool.drop(this.#pool.slab(table.slab[block.row]!));
+    table.remove(block);
+  }
+}
+
+/** A tensor over a buffer that Moorage did not make. Its owner destroys it, after the tensor is disposed. */
+export function wrap<D extends DType>(
+  context: DeviceContext,
+  buffer: GPUBuffer,
+  options: WrapOptions<D>,
+): Tensor<D> {
+  const { dtype, byteOffset = 0, label = buffer.label || "foreign tensor" } = options;
+  const layout = contiguousLayout(options.shape, label);
+  const byteLength = byteSize(layout.count, dtypeInfo(dtype).bytes, layout.shape, label);
+  const block = context.foreign.wrap(buffer, byteOffset, byteLength, label);
+  return new Tensor<D>(context, block, dtype, layout, label);
+}

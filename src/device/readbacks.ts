@@ -1,0 +1,264 @@
+/**
+ * Readbacks: copies from blocks into a pooled mapped buffer, and from there into arrays, or not at all
+ * where the mapped memory itself is lent. Memory is read in stream order: what is recorded after the
+ * call does not show, even where the copy has to wait for room.
+ */
+
+import { arrayOver, dtypeInfo, newArray } from "../host/dtype.ts";
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { DeviceError, MoorageError } from "../host/errors.ts";
+import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
+import type { PinnedHeap } from "../host/pinned-heap.ts";
+import { deadHandle } from "../host/region.ts";
+import type { AnyTensor } from "./executor.ts";
+import type { DeviceAllocation } from "./memory/block-table.ts";
+import { gpuBuffer } from "./memory/gpu-mappable.ts";
+import type { CommandStream, CopyTicket } from "./stream/command-stream.ts";
+import { wordBytes } from "./transfers.ts";
+
+/** Scratch that holds a block's bytes as they are now. */
+export interface Snapshot {
+  readonly block: DeviceAllocation;
+  end(): void;
+}
+
+/** A contiguous tensor's place in the buffer that is mapped. */
+interface Piece {
+  readonly tensor: AnyTensor;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+interface Mapped {
+  readonly pinned: PinnedBlock;
+  readonly pieces: readonly Piece[];
+}
+
+/** Ranges of a mapped buffer start at multiples of this. */
+const mapAlignment = 8;
+
+export class Readbacks {
+  readonly #stream: CommandStream;
+  readonly #pinned: PinnedHeap;
+  readonly #snapshot: (block: DeviceAllocation) => Snapshot;
+  readonly #reading = new Set<Promise<void>>();
+  /** Reads that hold staging, and those that wait for it. */
+  #held = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(
+    stream: CommandStream,
+    pinned: PinnedHeap,
+    snapshot: (block: DeviceAllocation) => Snapshot,
+  ) {
+    this.#stream = stream;
+    this.#pinned = pinned;
+    this.#snapshot = snapshot;
+  }
+
+  /** The elements of contiguous tensors that start on a word: one submission, one mapping for all. */
+  readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
+    return this.#track(this.#readAll(tensors));
+  }
+
+  async #readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
+    if (tensors.length === 0) return [];
+    const { pinned, pieces } = await this.#map(tensors);
+    try {
+      return pieces.map(({ tensor: { dtype, layout }, byteOffset }) => {
+        const data = newArray(dtype, layout.count);
+        data.set(arrayOver(dtype, pinned.memory(), byteOffset, layout.count));
+        return data;
+      });
+    } finally {
+      this.#release(pinned);
+    }
+  }
+
+  /** The elements of one into an array that is there. */
+  readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
+    return this.#track(this.#readInto(tensor, target));
+  }
+
+  async #readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
+    const { pinned } = await this.#map([tensor]);
+    try {
+      target.set(arrayOver(tensor.dtype, pinned.memory(), 0, tensor.layout.count));
+    } finally {
+      this.#release(pinned);
+    }
+  }
+
+  /** The elements where the device put them: nothing is copied on the host. */
+  lease<D extends DType>(tensor: AnyTensor<D>): Promise<ReadLease<D>> {
+    return this.#track(this.#lease(tensor));
+  }
+
+  async #lease<D extends DType>(tensor: AnyTensor<D>): Promise<ReadLease<D>> {
+    const { dtype, layout, label } = tensor;
+    const { pinned } = await this.#map([tensor]);
+    const data = arrayOver(dtype, pinned.memory(), 0, layout.count);
+    // A lease ends by its owner's doing: nobody waits for it.
+    this.#held--;
+    return new ReadLease(data, label, () => this.#pinned.free(pinned));
+  }
+
+  #track<T>(reading: Promise<T>): Promise<T> {
+    const ended = reading.then(
+      () => void this.#reading.delete(ended),
+      () => void this.#reading.delete(ended),
+    );
+    this.#reading.add(ended);
+    return reading;
+  }
+
+  /** Settles when nothing is being read. */
+  async settled(): Promise<void> {
+    while (this.#reading.size > 0) await Promise.all(this.#reading);
+  }
+
+  async #map(tensors: readonly AnyTensor[]): Promise<Mapped> {
+    let byteLength = 0;
+    const pieces = tensors.map((tensor): Piece => {
+      const byteOffset = byteLength;
+      const own = tensor.layout.count * dtypeInfo(tensor.dtype).bytes;
+      byteLength += Math.ceil(own / mapAlignment) * mapAlignment;
+      return { tensor, byteOffset, byteLength: own };
+    });
+    const only = pieces.length === 1 ? pieces[0]! : null;
+    const label = only?.tensor.label ?? `${pieces.length} tensors`;
+    const request = {
+      byteLength: only?.byteLength ?? byteLength,
+      direction: "readback",
+      label: `read ${label}`,
+    } as const;
+    // Asked before memory is taken: what has ended throws here.
+    const blocks = tensors.map(({ block }) => block);
+    const pinned = await this.#recorded(request, pieces, blocks);
+    try {
+      await this.#stream.whenSubmitted(true);
+      const failed = pinned.tickets.find(({ failure }) => failure !== null);
+      if (failed !== undefined) throw failed.failure!;
+      await pinned.block.map();
+      await this.#stream.pipelines.verify();
+      return { pinned: pinned.block, pieces };
+    } catch (cause) {
+      this.#release(pinned.block);
+      throw this.#readError(label, cause);
+    }
+  }
+
+  /** Copies recorded: at once where there is staging, else from snapshots as soon as there is. */
+  async #recorded(
+    request: PinnedRequest,
+    pieces: readonly Piece[],
+    blocks: readonly DeviceAllocation[],
+  ): Promise<{ readonly block: PinnedBlock; readonly tickets: readonly CopyTicket[] }> {
+    const first = this.#pinned.tryAlloc(request);
+    if (first.ok) {
+      this.#held++;
+      return this.#copyAll(first.value, pieces, blocks);
+    }
+    if (first.error.code !== "OUT_OF_MEMORY") throw first.error;
+    const copies = blocks.map((block) => this.#snapshot(block));
+    try {
+      const block = await this.#room(request);
+      return this.#copyAll(
+        block,
+        pieces,
+        copies.map((copy) => copy.block),
+      );
+    } finally {
+      for (const copy of copies) copy.end();
+    }
+  }
+
+  /** Staging that other reads give back, or what is in flight. */
+  async #room(request: PinnedRequest): Promise<PinnedBlock> {
+    for (;;) {
+      // Counted in the same breath: another that waits must see that somebody will give it back.
+      const taken = this.#pinned.tryAlloc(request);
+      if (taken.ok) {
+        this.#held++;
+        return taken.value;
+      }
+      if (this.#held > 0) {
+        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        continue;
+      }
+      const block = await this.#pinned.allocAsync(request);
+      this.#held++;
+      return block;
+    }
+  }
+
+  #copyAll(
+    block: PinnedBlock,
+    pieces: readonly Piece[],
+    blocks: readonly DeviceAllocation[],
+  ): { readonly block: PinnedBlock; readonly tickets: readonly CopyTicket[] } {
+    try {
+      const tickets = pieces.map((piece, index) => this.#copy(piece, blocks[index]!, block));
+      return { block, tickets };
+    } catch (error) {
+      this.#release(block);
+      throw error;
+    }
+  }
+
+  /** The read is done with its staging; who waits may have it. */
+  #release(block: PinnedBlock): void {
+    this.#held--;
+    this.#pinned.free(block);
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  #copy(piece: Piece, block: DeviceAllocation, pinned: PinnedBlock): CopyTicket {
+    const { tensor, byteOffset, byteLength } = piece;
+    const start = tensor.layout.offset * dtypeInfo(tensor.dtype).bytes;
+    const target = gpuBuffer(pinned.receive());
+    return this.#stream.copyToBuffer(block, start, target, byteOffset, wordBytes(byteLength));
+  }
+
+  #readError(label: string, cause: unknown): MoorageError {
+    try {
+      this.#stream.requireDevice();
+    } catch (lost) {
+      if (lost instanceof MoorageError) return lost;
+    }
+    if (cause instanceof MoorageError) return cause;
+    return new DeviceError("DEVICE_ERROR", `"${label}" could not be read back`, { label, cause });
+  }
+}
+
+/** A tensor's elements in mapped memory, until it is disposed: then the array has length 0. */
+export class ReadLease<D extends DType = DType> implements Disposable {
+  readonly #data: ArrayOf[D];
+  readonly #label: string;
+  readonly #end: () => void;
+  #isEnded = false;
+
+  /** @internal */
+  constructor(data: ArrayOf[D], label: string, end: () => void) {
+    this.#data = data;
+    this.#label = label;
+    this.#end = end;
+  }
+
+  /** A real typed array over the mapped buffer. Throws `USE_AFTER_DISPOSE` after the end. */
+  get data(): ArrayOf[D] {
+    if (this.#isEnded) throw deadHandle(`lease of ${this.#label}`, "pinned heap");
+    return this.#data;
+  }
+
+  /** Gives the memory back, which detaches the array. Twice is harmless. */
+  dispose(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#end();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * After a loss: the runtime goes on with another device, and every handle is good again. What a tensor
+ * held comes back where it has a source on the host that is still true; where it has none, the tensor
+ * says so until it is written.
+ */
+
+import { DeviceError } from "../host/errors.ts";
+import type { MoorageError } from "../host/errors.ts";
+import type { DeviceContext } from "./context.ts";
+import type { DeviceAllocation } from "./memory/block-table.ts";
+
+/** Gives a tensor's elements again. */
+export type SourceReader = () => ArrayBufferView | Promise<ArrayBufferView>;
+
+export interface RestoreResult {
+  /** Tensors of the heap that have their elements again. */
+  readonly restored: number;
+  /** Those that have to be written before they are read, by label. */
+  readonly lost: readonly string[];
+}
+
+/** Takes over another device, and puts back what has a source. The device before it must be lost. */
+export async function restore(context: DeviceContext, device: GPUDevice): Promise<RestoreResult> {
+  const { table, heap, pool, pinned } = context;
+  const sources = new Map<DeviceAllocation, SourceReader>();
+  const blocks = Array.from(table.live()).filter(({ region }) => region === heap);
+  for (const block of blocks) {
+    const source = table.sourceOf(block);
+    if (source !== undefined) sources.set(block, source);
+  }
+  pool.lose(lostContents(context.label));
+  pinned.lose();
+  context.reconnect(device);
+  const lost: string[] = [];
+  let restored = 0;
+  // All get their memory before anything waits: what a reader allocates must not take it.
+  const placed = blocks.filter((block) => {
+    const failure = heap.readmit(block);
+    if (failure === null) {
+      table.failures.set(block.key, lostContents(block.label));
+      return true;
+    }
+    table.failures.set(block.key, failure);
+    lost.push(block.label);
+    return false;
+  });
+  // Arrays need not be kept for slabs that are there for certain.
+  await context.stream.whenSubmitted(true);
+  for (const block of placed) {
+    const source = sources.get(block);
+    const failure = source === undefined ? null : await refill(context, block, source);
+    if (!block.isAlive) continue;
+    if (failure !== null) table.failures.set(block.key, failure);
+    if (table.failures.has(block.key)) lost.push(block.label);
+    else restored++;
+  }
+  return { restored, lost };
+}
+
+async function refill(
+  context: DeviceContext,
+  block: DeviceAllocation,
+  source: SourceReader,
+): Promise<MoorageError | null> {
+  const { label } = block;
+  try {
+    const data = await source();
+    // Disposed meanwhile, or written: then that is its value.
+    if (!block.isAlive || !context.table.failures.has(block.key)) return null;
+    if (data.byteLength !== block.byteLength) {
+      return new DeviceError(
+        "DEVICE_LOST",
+        `"${label}" was lost with its device, and its source gave ${data.byteLength} bytes instead of ${block.byteLength}`,
+        { label },
+      );
+    }
+    context.transfers.fromArray(data, block);
+    context.table.setSource(block, source);
+    return null;
+  } catch (cause) {
+    return new DeviceError(
+      "DEVICE_LOST",
+      `"${label}" was lost with its device, and its source failed: write() it again`,
+      { label, cause },
+    );
+  }
+}
+
+function lostContents(label: string): MoorageError {
+  return new DeviceError(
+    "DEVICE_LOST",
+    `"${label}" lost its elements with the device; write() it again, or give tensor() a source beforehand`,
+    { label },
+  );
+}

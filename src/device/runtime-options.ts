@@ -1,0 +1,39 @@
+/** How a runtime is set up. */
+
+import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
+import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
+import type { MoorageError } from "../host/errors.ts";
+import type { Budget } from "./budget.ts";
+import type { LiveAllocation } from "./report.ts";
+
+export interface RuntimeOptions {
+  /** Names the runtime in errors and reports. */
+  readonly label?: string;
+  /** Adopts a device that somebody else owns: it is never destroyed by the runtime. */
+  readonly device?: GPUDevice;
+  /** Opens the device from this adapter. */
+  readonly adapter?: GPUAdapter;
+  /** Where adapters come from, at first and after a loss; default: the browser's, or Dawn's in Node. */
+  readonly requestAdapter?: () => Promise<GPUAdapter>;
+  /** Which adapter to ask the browser for. */
+  readonly powerPreference?: GPUPowerPreference;
+  /** Bounds in bytes: see {@link Budget} for the defaults. */
+  readonly budget?: Partial<Budget>;
+  /** Bytes of an ordinary slab; default 4 MiB. */
+  readonly slabBytes?: number;
+  /**
+   * The end of a scope detaches its host memory, so that a raw array kept by mistake has length 0 and
+   * never shows another scope's bytes. Some microseconds a page; default false.
+   */
+  readonly strict?: boolean;
+  /** Follows every allocation: see {@link Runtime.diagnostics}. Off where absent; `{}` for the defaults. */
+  readonly diagnostics?: DiagnosticsOptions;
+  /** Warns once of each habit that costs memory, by label: see {@link AdviceKind}. Default false. */
+  readonly debug?: boolean | AdvisorOptions;
+  /** Told of errors that nobody may be waiting for; default: `console.error`. */
+  readonly onError?: (error: MoorageError) => void;
+  /** Told once when the device is lost, unless the runtime was disposed; default: `console.error`. */
+  readonly onLost?: (error: MoorageError) => void;
+  /** Told at the end of what was never disposed; default: a warning on the console. */
+  readonly onLeak?: (leaks: readonly LiveAllocation[]) => void;
+}

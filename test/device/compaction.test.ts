@@ -1,0 +1,129 @@
+/** Compaction: tensors move together on the device, and nobody notices but the report. */
+
+import { KiB, MiB } from "moorage";
+import type { Runtime, Tensor } from "moorage";
+import { expect, test } from "vitest";
+
+import { liveBufferBytes, openRuntime } from "../harness.ts";
+
+const quarter = { shape: [64 * KiB], dtype: "float32" } as const;
+
+function open(slabs = 4): Promise<Runtime> {
+  return openRuntime({ budget: { deviceBytes: slabs * MiB }, slabBytes: MiB });
+}
+
+/** Tensors of a quarter of a slab, each with its own number in it. */
+function fill(rt: Runtime, count: number): Tensor[] {
+  return Array.from({ length: count }, (_, index) =>
+    rt.full([64 * KiB], index, { dtype: "float32", label: `quarter ${index}` }),
+  );
+}
+
+async function expectNumbers(tensors: readonly Tensor[]): Promise<void> {
+  for (const tensor of tensors) {
+    const number = Number(tensor.label.slice(8));
+    expect(new Set(await tensor.data()), tensor.label).toEqual(new Set([number]));
+  }
+}
+
+test("survivors of four slabs go into one, with their values, and three slabs go back", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 16);
+  const views = tensors.map((tensor) => tensor.slice([10, 20]));
+  const kept = tensors.filter((_, index) => index % 4 === 1);
+  for (const tensor of tensors) if (!kept.includes(tensor)) tensor.dispose();
+  expect(rt.trim()).toBeUndefined();
+  expect(rt.stats().slabs.count).toBe(4);
+  const before = rt.storage();
+  expect(before).toMatchObject({ freeBytes: 3 * MiB, largestFreeBytes: MiB / 2 });
+  const result = await rt.compact();
+  expect(result).toEqual({ movedBytes: 3 * (MiB / 4), movedBlocks: 3, emptiedSlabs: 3 });
+  expect(rt.stats().slabs).toMatchObject({ count: 1, reservedBytes: MiB });
+  expect(rt.storage().freeBytes).toBe(0);
+  await expectNumbers(kept);
+  // Views go where their owner went.
+  expect(new Set(await views[5]!.data())).toEqual(new Set([5]));
+  expect(await rt.compact()).toEqual({ movedBytes: 0, movedBlocks: 0, emptiedSlabs: 0 });
+  for (const tensor of kept) tensor.dispose();
+  await rt.dispose();
+});
+
+test("work that is recorded before and after sees the values of its time", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 12);
+  const kept = tensors.filter((_, index) => index % 4 === 2);
+  for (const tensor of tensors) if (!kept.includes(tensor)) tensor.dispose();
+  const [a, b] = kept as [Tensor, Tensor];
+  const sum = rt.add(a, b);
+  const compacting = rt.compact();
+  const after = rt.multiply(a, b);
+  rt.fill(a, 100);
+  await compacting;
+  expect(new Set(await sum.data())).toEqual(new Set([8]));
+  expect(new Set(await after.data())).toEqual(new Set([12]));
+  expect(new Set(await a.data())).toEqual(new Set([100]));
+  for (const tensor of [...kept, sum, after]) tensor.dispose();
+  await rt.dispose();
+});
+
+test("a little at a time moves no more than it is told, and ends in the same", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 16);
+  const kept = tensors.filter((_, index) => index % 4 === 3);
+  for (const tensor of tensors) if (!kept.includes(tensor)) tensor.dispose();
+  let calls = 0;
+  for (;;) {
+    const { movedBytes } = await rt.compact({ maxBytes: MiB / 4 });
+    if (movedBytes === 0) break;
+    expect(movedBytes).toBe(MiB / 4);
+    calls++;
+  }
+  expect(calls).toBe(3);
+  expect(rt.stats().slabs.count).toBe(1);
+  await expectNumbers(kept);
+  for (const tensor of kept) tensor.dispose();
+  await rt.dispose();
+});
+
+test("scratch of an open scope and what is lent stay where they are", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 16);
+  const lease = await rt.lend(tensors[0]!);
+  const place = lease.offset;
+  await rt.scope(async (s) => {
+    for (const tensor of tensors.slice(1)) if (tensor !== tensors[5]) tensor.dispose();
+    const scratch = s.add(tensors[0]!, 1);
+    await rt.compact();
+    expect(new Set(await scratch.data())).toEqual(new Set([1]));
+  });
+  const again = await rt.lend(tensors[0]!);
+  expect([again.buffer, again.offset]).toEqual([lease.buffer, place]);
+  for (const one of [lease, again, tensors[0]!, tensors[5]!]) one.dispose();
+  await rt.dispose();
+});
+
+test("memory in pieces serves a request that needs it in one, before it is refused", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 16);
+  const kept = tensors.filter((_, index) => index % 2 === 0);
+  for (const tensor of tensors) if (!kept.includes(tensor)) tensor.dispose();
+  expect(rt.storage()).toMatchObject({ freeBytes: 2 * MiB, largestFreeBytes: MiB / 4 });
+  await rt.sync();
+  const large = rt.full([MiB / 4], 77, { dtype: "float32", label: "large" });
+  expect(rt.stats().ladder).toMatchObject({ climbs: 1, compacted: 1, refused: 0 });
+  expect(new Set(await large.data())).toEqual(new Set([77]));
+  await expectNumbers(kept);
+  expect(liveBufferBytes(rt.device)).toBe(rt.stats().gpuBuffers.liveBytes);
+  for (const tensor of [...kept, large]) tensor.dispose();
+  await rt.dispose();
+});
+
+test("nothing of a quarter's size is made for a compaction: only copies", async () => {
+  const rt = await open(2);
+  const x = rt.zeros(quarter.shape, { dtype: "float32" });
+  const created = rt.stats().gpuBuffers.createdCount;
+  await rt.compact();
+  expect(rt.stats().gpuBuffers.createdCount).toBe(created);
+  x.dispose();
+  await rt.dispose();
+});

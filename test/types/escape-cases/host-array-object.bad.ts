@@ -1,0 +1,7 @@
+// A host array of the scope in an object.
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+
+// expect-error TS2322
+export const out = rt.scope((s) => ({ row: s.array("float32", 4) }));

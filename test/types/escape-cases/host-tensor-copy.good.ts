@@ -1,0 +1,8 @@
+// A copy of a host tensor, in the memory of the scope.
+import { hostTensor } from "moorage";
+import type { Runtime } from "moorage";
+
+declare const rt: Runtime;
+const options = { shape: [2], dtype: "float32" } as const;
+
+export const out = rt.scope((s) => hostTensor(s.hot, options).copy(rt.general));
