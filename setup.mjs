@@ -48,6 +48,11 @@ export async function ensurePeersInstalled() {
   symlinkSync(join("peers", "node_modules"), link, "junction");
 }
 
+/** Installs the packages of test/mutation. They use the test runner of the checkout. */
+export async function ensureMutationInstalled() {
+  await installIn(join(root, "test", "mutation"), "Installing the mutation test (npm ci)");
+}
+
 async function installIn(folder, what) {
   const mark = join(folder, "node_modules", ".moorage-installed");
   const wanted = installKey(folder);

@@ -12,11 +12,11 @@ import type { LongSubject } from "./long-programs.ts";
 import { arenaLong, pinnedLong } from "./long-subjects.ts";
 
 const isLong = process.env["MOORAGE_LONG"] === "1";
-const operations = isLong ? 1_000_000 : 50_000;
+const operations = isLong ? 1_000_000 : Number(process.env["MOORAGE_OPERATIONS"] ?? 50_000);
 const seed = Number(process.env["MOORAGE_SEED"] ?? 1 + Math.floor(Math.random() * 1e9));
 
 /** Of each branch that has to be taken; a seldom one would be found untested one day. */
-const fewest = 100;
+const fewest = operations < 50_000 ? 1 : 100;
 
 async function run<H>(subject: LongSubject<H>, branches: readonly string[]): Promise<void> {
   await new LongProgram(subject, seed).run(operations);

@@ -1,0 +1,23 @@
+/** The tests that a mutant of a region meets: all that need no platform, and shorter random programs. */
+
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+export default defineConfig({
+  root: path("../.."),
+  resolve: {
+    alias: [{ find: /^moorage$/, replacement: path("../../src/index.ts") }],
+  },
+  test: {
+    include: [
+      "test/mutation/contract.ts",
+      "test/host/{arena-kinds,hot-arena,pinned-failures,pinned-heap,statistics}.test.ts",
+      "test/regions/{every-device-fault,every-fault,general-growth,general-moves,long,offset-allocator}.test.ts",
+    ],
+    env: { MOORAGE_OPERATIONS: "3000", MOORAGE_SEED: "20261121" },
+    environment: "node",
+    testTimeout: 10_000,
+  },
+});
