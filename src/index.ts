@@ -2,6 +2,7 @@
 
 // The runtime
 export { createRuntime, Runtime } from "./device/runtime.ts";
+export type { ArraysOf } from "./device/runtime.ts";
 export type { RuntimeOptions } from "./device/runtime-options.ts";
 export type { Budget } from "./device/budget.ts";
 export type { LiveAllocation, RuntimeStats } from "./device/report.ts";

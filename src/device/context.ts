@@ -42,6 +42,7 @@ import { BindGroups } from "./stream/bind-groups.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
 import type { Transfers } from "./transfers.ts";
+import type { UploadBelt } from "./upload-belt.ts";
 import type { EntryKernels } from "./user-kernel.ts";
 
 export interface ContextOptions {
@@ -87,7 +88,7 @@ export class DeviceContext implements TensorHost {
     this.heap = new DeviceHeap(this.pool, this.table, this.copy);
     this.foreign = new ForeignBuffers(this.pool, this.table);
     this.compactor = new Compactor(this.pool, this.table, this.heap, (...move) =>
-      this.stream.moveRange(...move),
+      this.stream.copies.moveRange(...move),
     );
     this.heap.whenQuiet = async () => {
       await this.stream.whenSubmitted(true);
@@ -149,6 +150,7 @@ export class DeviceContext implements TensorHost {
 
   /** @internal Starts anew on another device; its memory is empty. */
   reconnect(device: GPUDevice): void {
+    this.#engine.belt.close();
     this.#engine.ring.destroy();
     this.memory.device = device;
     this.pool.measure();
@@ -165,6 +167,10 @@ export class DeviceContext implements TensorHost {
 
   get transfers(): Transfers {
     return this.#engine.transfers;
+  }
+
+  get belt(): UploadBelt {
+    return this.#engine.belt;
   }
 
   get readbacks(): Readbacks {

@@ -21,6 +21,7 @@ import { Kernel } from "./stream/kernel.ts";
 import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
 import { Transfers } from "./transfers.ts";
+import { UploadBelt } from "./upload-belt.ts";
 import { EntryKernels } from "./user-kernel.ts";
 
 export interface EngineParts {
@@ -42,6 +43,7 @@ export class Engine {
   readonly stream: CommandStream;
   readonly transfers: Transfers;
   readonly readbacks: Readbacks;
+  readonly belt: UploadBelt;
   readonly executor: Executor;
   readonly elementwise: ElementwiseKernels;
   readonly axis: AxisKernels;
@@ -55,6 +57,8 @@ export class Engine {
     this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
     this.transfers = new Transfers(this.stream, pinned);
     this.readbacks = new Readbacks(this.stream, pinned, snapshot);
+    this.belt = new UploadBelt(pinned);
+    this.stream.beforeSubmit = () => this.belt.seal();
     this.executor = new Executor(this.stream, host, parts.table);
     this.elementwise = new ElementwiseKernels(this.executor);
     this.axis = new AxisKernels(this.executor);

@@ -10,10 +10,12 @@ import { DeviceError, MoorageError } from "../host/errors.ts";
 import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { deadHandle } from "../host/region.ts";
+import { MiB } from "../host/units.ts";
 import type { AnyTensor } from "./executor.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
-import type { CommandStream, CopyTicket } from "./stream/command-stream.ts";
+import type { CommandStream } from "./stream/command-stream.ts";
+import type { CopyTicket } from "./stream/held-work.ts";
 import { wordBytes } from "./transfers.ts";
 
 /** Scratch that holds a block's bytes as they are now. */
@@ -33,6 +35,9 @@ interface Mapped {
   readonly pinned: PinnedBlock;
   readonly pieces: readonly Piece[];
 }
+
+/** Above this, a tensor is read in pieces. */
+const atOnceBytes = 2 * MiB;
 
 /** Ranges of a mapped buffer start at multiples of this. */
 const mapAlignment = 8;
@@ -63,12 +68,19 @@ export class Readbacks {
 
   async #readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
     if (tensors.length === 0) return [];
+    const [only] = tensors;
+    if (tensors.length === 1 && bytesOf(only!) > atOnceBytes) {
+      const data = newArray(only!.dtype, only!.layout.count);
+      await this.#readInto(only!, data);
+      return [data];
+    }
     const { pinned, pieces } = await this.#map(tensors);
     try {
-      return pieces.map(({ tensor: { dtype, layout }, byteOffset }) => {
-        const data = newArray(dtype, layout.count);
-        data.set(arrayOver(dtype, pinned.memory(), byteOffset, layout.count));
-        return data;
+      const memory = pinned.memory();
+      return pieces.map(({ tensor: { dtype, layout }, byteOffset, byteLength }) => {
+        // A copy of the range is not filled with zeros first, as a new array is.
+        const bytes = memory.slice(byteOffset, byteOffset + byteLength);
+        return arrayOver(dtype, bytes, 0, layout.count);
       });
     } finally {
       this.#release(pinned);
@@ -81,11 +93,82 @@ export class Readbacks {
   }
 
   async #readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
+    const slots = bytesOf(tensor) > atOnceBytes ? this.#slotsFor(tensor) : null;
+    if (slots !== null) {
+      await this.#readPieces(tensor, target, slots);
+      return;
+    }
     const { pinned } = await this.#map([tensor]);
     try {
       target.set(arrayOver(tensor.dtype, pinned.memory(), 0, tensor.layout.count));
     } finally {
       this.#release(pinned);
+    }
+  }
+
+  /** Staging for all pieces of a large tensor; `null` where there is not enough. */
+  #slotsFor(tensor: AnyTensor): PinnedBlock[] | null {
+    const total = bytesOf(tensor);
+    const byteLength = pieceBytesOf(total);
+    const slots: PinnedBlock[] = [];
+    while (slots.length * byteLength < total) {
+      const label = `read ${tensor.label}`;
+      const request: PinnedRequest = { byteLength, direction: "readback", label };
+      const slot = this.#pinned.tryAlloc(request);
+      if (!slot.ok) {
+        for (const taken of slots) this.#pinned.free(taken);
+        return null;
+      }
+      slots.push(slot.value);
+    }
+    this.#held += slots.length;
+    return slots;
+  }
+
+  /** A submission for each piece: the host copies one out of its mapping while the device copies the next. */
+  async #readPieces<D extends DType>(
+    tensor: AnyTensor<D>,
+    target: ArrayOf[D],
+    slots: PinnedBlock[],
+  ): Promise<void> {
+    const { label, layout, dtype } = tensor;
+    const total = bytesOf(tensor);
+    const pieceBytes = slots[0]!.byteLength;
+    const bytes = new Uint8Array(target.buffer, target.byteOffset, total);
+    const start = layout.offset * dtypeInfo(dtype).bytes;
+    try {
+      const { block } = tensor;
+      const tickets: CopyTicket[] = [];
+      const mapped = slots.map((slot, index) => {
+        const offset = index * pieceBytes;
+        const length = Math.min(pieceBytes, total - offset);
+        const buffer = gpuBuffer(slot.receive());
+        tickets.push(
+          this.#stream.copies.toBuffer(block, start + offset, buffer, 0, wordBytes(length)),
+        );
+        const mapping = slot.map();
+        // Where the first fails, nobody listens to the others.
+        mapping.catch(() => {});
+        return mapping;
+      });
+      await this.#stream.whenSubmitted(true);
+      const failed = tickets.find(({ failure }) => failure !== null);
+      if (failed !== undefined) throw failed.failure!;
+      for (let offset = 0; offset < total; offset += pieceBytes) {
+        await mapped[offset / pieceBytes];
+        const slot = slots.shift()!;
+        try {
+          const length = Math.min(pieceBytes, total - offset);
+          bytes.set(new Uint8Array(slot.memory(), 0, length), offset);
+        } finally {
+          this.#release(slot);
+        }
+      }
+      await this.#stream.pipelines.verify();
+    } catch (cause) {
+      throw this.#readError(label, cause);
+    } finally {
+      for (const slot of slots) this.#release(slot);
     }
   }
 
@@ -121,7 +204,7 @@ export class Readbacks {
     let byteLength = 0;
     const pieces = tensors.map((tensor): Piece => {
       const byteOffset = byteLength;
-      const own = tensor.layout.count * dtypeInfo(tensor.dtype).bytes;
+      const own = bytesOf(tensor);
       byteLength += Math.ceil(own / mapAlignment) * mapAlignment;
       return { tensor, byteOffset, byteLength: own };
     });
@@ -217,7 +300,7 @@ export class Readbacks {
     const { tensor, byteOffset, byteLength } = piece;
     const start = tensor.layout.offset * dtypeInfo(tensor.dtype).bytes;
     const target = gpuBuffer(pinned.receive());
-    return this.#stream.copyToBuffer(block, start, target, byteOffset, wordBytes(byteLength));
+    return this.#stream.copies.toBuffer(block, start, target, byteOffset, wordBytes(byteLength));
   }
 
   #readError(label: string, cause: unknown): MoorageError {
@@ -229,6 +312,15 @@ export class Readbacks {
     if (cause instanceof MoorageError) return cause;
     return new DeviceError("DEVICE_ERROR", `"${label}" could not be read back`, { label, cause });
   }
+}
+
+function bytesOf({ layout, dtype }: AnyTensor): number {
+  return layout.count * dtypeInfo(dtype).bytes;
+}
+
+/** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
+function pieceBytesOf(total: number): number {
+  return total > 16 * MiB ? 4 * MiB : MiB;
 }
 
 /** A tensor's elements in mapped memory, until it is disposed: then the array has length 0. */

@@ -62,6 +62,11 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   }
 }
 
+/** The array of each tensor's elements. */
+export type ArraysOf<T extends readonly TensorInput[]> = {
+  readonly [K in keyof T]: ArrayOf[T[K]["dtype"]];
+};
+
 /** One device and its memory. Operations called on it put their results on the device heap. */
 export class Runtime extends Operations implements AsyncDisposable {
   readonly label: string;
@@ -248,8 +253,9 @@ export class Runtime extends Operations implements AsyncDisposable {
   }
 
   /** The elements of several tensors, each as `data()` gives it: one submission and one wait for all. */
-  async readAll(tensors: readonly TensorInput[]): Promise<ArrayOf[DType][]> {
-    return await this.context.readAll(tensors.map((tensor) => this.context.executor.own(tensor)));
+  async readAll<const T extends readonly TensorInput[]>(tensors: T): Promise<ArraysOf<T>> {
+    const own = tensors.map((tensor) => this.context.executor.own(tensor));
+    return (await this.context.readAll(own)) as unknown as ArraysOf<T>;
   }
 
   /** Makes sure that `byteLength` bytes of device memory can be allocated at once from now on. */
@@ -343,6 +349,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     } catch {
       // A lost device has nothing to wait for; what it held goes below.
     }
+    this.context.belt.close();
     this.context.advisor?.runtimeEnds(this.label);
     const leaks = this.live();
     this.context.close(reason);

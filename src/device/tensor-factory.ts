@@ -1,7 +1,7 @@
 /** Making, copying and overwriting tensors: what a runtime and a scope both offer. */
 
-import type { DType } from "../host/dtype.ts";
-import { dtypeInfo, requireArrayOf } from "../host/dtype.ts";
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { arrayOver, dtypeInfo, newArray, requireArrayOf } from "../host/dtype.ts";
 import { InvalidArgumentError } from "../host/errors.ts";
 import { contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
@@ -76,6 +76,39 @@ export abstract class TensorFactory<S = Owned> {
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
     this.context.transfers.fromPinned(source, made.block);
     this.context.advisor?.uploaded(label, source.byteLength, true);
+    return this.give(made);
+  }
+
+  /**
+   * A new tensor whose elements `fill` writes: straight into memory that the device copies from, where
+   * some is mapped, so that each byte is written once. The array holds old bytes, and is the function's
+   * alone until it returns. What it throws is thrown, and no tensor is made. O(elements).
+   */
+  produce<D extends DType>(
+    options: TensorOptions<D>,
+    fill: (elements: ArrayOf[D]) => void,
+  ): Tensor<D, S> {
+    const { dtype, label = "produced" } = options;
+    const layout = contiguousLayout(options.shape, label);
+    const { executor, transfers, belt } = this.context;
+    const made = executor.place({ dtype, layout, label }, this.placer(), 0);
+    const { byteLength } = made.block;
+    const range = belt.take(byteLength);
+    try {
+      if (range === null) {
+        const elements = newArray(dtype, layout.count);
+        fill(elements);
+        transfers.fromArray(elements, made.block);
+      } else {
+        fill(arrayOver(dtype, range.chunk.memory(), range.byteOffset, layout.count));
+        transfers.fromBelt(range, made.block, byteLength);
+      }
+    } catch (error) {
+      if (range !== null) belt.undo(range);
+      made.dispose();
+      throw error;
+    }
+    this.context.advisor?.uploaded(label, byteLength, true);
     return this.give(made);
   }
 

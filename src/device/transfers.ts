@@ -9,6 +9,7 @@ import { foreignHandle } from "../host/region.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
+import type { BeltRange } from "./upload-belt.ts";
 
 export class Transfers {
   readonly #stream: CommandStream;
@@ -26,7 +27,7 @@ export class Transfers {
   fromPinned(source: PinnedTensor, target: DeviceAllocation): void {
     this.#stream.requireDevice();
     const buffer = gpuBuffer(source.block.unmap());
-    this.#stream.copyFromBuffer(buffer, target, wordBytes(source.byteLength));
+    this.#stream.copies.fromBuffer(buffer, target, wordBytes(source.byteLength));
   }
 
   /** Copies the start of a pinned block behind a block's start. Offset and length in whole words. */
@@ -38,7 +39,13 @@ export class Transfers {
   ): void {
     this.#stream.requireDevice();
     const buffer = gpuBuffer(source.unmap());
-    this.#stream.copyFromBuffer(buffer, target, wordBytes(byteLength), byteOffset);
+    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), byteOffset);
+  }
+
+  /** Copies a range of the belt to a block. */
+  fromBelt({ chunk, byteOffset }: BeltRange, target: DeviceAllocation, byteLength: number): void {
+    const buffer = gpuBuffer(chunk.buffer);
+    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), 0, byteOffset);
   }
 
   /** Throws `FOREIGN_HANDLE` or `NOT_MAPPED` for a pinned tensor that cannot be uploaded now. */
@@ -60,16 +67,17 @@ export class Transfers {
    * block's start, offset and length are multiples of 4.
    */
   fromArray(data: ArrayBufferView, target: DeviceAllocation, byteOffset = 0): void {
-    const bytes = unshared(data);
-    const whole = bytes.byteLength - (bytes.byteLength % 4);
-    if (whole === bytes.byteLength) {
-      this.#stream.write(target, bytes, byteOffset);
+    const { buffer, byteLength } = data;
+    const tail = byteLength % 4;
+    if (tail === 0 && buffer instanceof ArrayBuffer) {
+      this.#stream.copies.write(target, buffer, data.byteOffset, byteLength, byteOffset);
       return;
     }
-    // The queue writes whole words; the last one is the tensor's own, padded.
-    const padded = new Uint8Array(whole + 4);
-    padded.set(bytes);
-    this.#stream.write(target, padded);
+    // The queue writes whole words; the last one is the tensor's own, padded. Dawn in Node refuses
+    // memory that is shared, which browsers accept: it takes a copy.
+    const padded = new Uint8Array(byteLength - tail + (tail === 0 ? 0 : 4));
+    padded.set(new Uint8Array(buffer, data.byteOffset, byteLength));
+    this.#stream.copies.write(target, padded.buffer, 0, padded.byteLength, byteOffset);
   }
 }
 
@@ -91,14 +99,4 @@ export function requireCount(
 /** Bytes in whole words. */
 export function wordBytes(byteLength: number): number {
   return Math.ceil(byteLength / 4) * 4;
-}
-
-/** The bytes of a view; copied where the platform refuses to read shared memory. */
-function unshared(data: ArrayBufferView): Uint8Array<ArrayBuffer> {
-  const { buffer, byteOffset, byteLength } = data;
-  if (buffer instanceof ArrayBuffer) return new Uint8Array(buffer, byteOffset, byteLength);
-  // Dawn in Node rejects views over a SharedArrayBuffer; browsers would accept them.
-  const copy = new Uint8Array(byteLength);
-  copy.set(new Uint8Array(buffer, byteOffset, byteLength));
-  return copy;
 }

@@ -173,10 +173,13 @@ export class PinnedBlock implements Allocation {
     return buffer;
   }
 
-  /** Submits the transfer and maps again. Settles when the host may touch the memory. */
-  map(): Promise<void> {
+  /**
+   * Maps again once the transfer is submitted, which `urgent` asks for now. Settles when the host may
+   * touch the memory.
+   */
+  map(urgent = true): Promise<void> {
     requireAlive(this, this.heap);
-    return this.heap.map(this.slot, true);
+    return this.heap.map(this.slot, urgent);
   }
 }
 

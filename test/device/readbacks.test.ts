@@ -101,3 +101,34 @@ test("a tensor larger than all staging is refused with numbers", async () => {
   x.dispose();
   await own.dispose();
 });
+
+test.each([2 * MiB + 4, 5 * MiB - 3, 17 * MiB])(
+  "%d bytes arrive in pieces as they are when they are asked for, from any start",
+  async (count) => {
+    const own = await openRuntime();
+    const bytes = new Uint8Array(count + 8);
+    for (let index = 0; index < bytes.length; index++) bytes[index] = (index * 31) ^ (index >> 9);
+    const x = own.tensor(bytes, { shape: [count + 8], dtype: "uint8", label: "large" });
+    const reading = x.data();
+    const part = x.slice([4, 4 + count]).data();
+    own.fill(x, 7);
+    expect(Buffer.compare(await reading, bytes)).toBe(0);
+    expect(Buffer.compare(await part, bytes.subarray(4, 4 + count))).toBe(0);
+    const target = new Uint8Array(count + 20);
+    await x.slice([0, count]).readInto(target.subarray(10, 10 + count));
+    expect(new Set(target.subarray(10, 10 + count))).toEqual(new Set([7]));
+    expect([target[9], target[10 + count]]).toEqual([0, 0]);
+    x.dispose();
+    await own.dispose();
+  },
+);
+
+test("a large read that does not find staging for all its pieces waits for the others", async () => {
+  const own = await openRuntime({ budget: { pinnedBytes: 6 * MiB } });
+  const x = own.tensor(counting(MiB), { shape: [MiB], dtype: "float32" });
+  const y = own.tensor(counting(MiB, 5), { shape: [MiB], dtype: "float32" });
+  const [a, b] = await Promise.all([x.data(), y.data()]);
+  expect([a[MiB - 1], b[0], b[MiB - 1]]).toEqual([MiB - 1, 5, MiB + 4]);
+  for (const one of [x, y]) one.dispose();
+  await own.dispose();
+});

@@ -1,5 +1,6 @@
 /** Between host and device, by the paths that Moorage has. */
 
+import { MiB } from "moorage";
 import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
@@ -46,26 +47,47 @@ const write: Program = (runtime, problem) =>
     }),
   );
 
-/** Staging comes back when the device has read it: `allocAsync` waits where the budget is spent. */
+/** What is on its way up is bounded by a wait after so many bytes. */
+const mostInFlightBytes = 4 * MiB;
+
+/** Above this, the memory is filled piece by piece, and the device copies one while the next is filled. */
+const inPiecesAbove = MiB;
+
+/** The device's memory is filled from an array where it is mapped: nothing is copied on the host after that. */
 const throughPinned: Program = (runtime, { inputs }) => {
   const { data, shape } = inputOf(inputs, "x");
-  const staging = runtime.pinned.tensor({ shape, dtype: "float32", label: "staging" });
+  const { byteLength } = data;
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, byteLength);
   let held: Held | undefined;
+  const options = { shape, dtype: "float32", label: "produced" } as const;
+  const atOnce = (): void => {
+    held?.dispose();
+    held = runtime.produce(options, (elements) => elements.set(data));
+  };
+  const inPieces = async (): Promise<void> => {
+    held?.dispose();
+    held = runtime.empty(shape, options);
+    await runtime.writeFrom(
+      held,
+      (piece, offset) => piece.set(bytes.subarray(offset, offset + piece.length)),
+      { windowBytes: 16 * MiB },
+    );
+  };
   return Promise.resolve({
     async run(iterations) {
+      let inFlightBytes = 0;
       for (let iteration = 0; iteration < iterations; iteration++) {
-        await staging.mapped();
-        staging.data.set(data as Float32Array);
-        held?.dispose();
-        held = runtime.upload(staging);
+        if (byteLength > inPiecesAbove) await inPieces();
+        else atOnce();
+        inFlightBytes += byteLength;
+        if (inFlightBytes < mostInFlightBytes) continue;
+        await runtime.sync();
+        inFlightBytes = 0;
       }
       await runtime.sync();
     },
     outputs: async () => [await held!.data()],
-    dispose() {
-      held?.dispose();
-      staging.dispose();
-    },
+    dispose: () => held?.dispose(),
   });
 };
 
@@ -78,6 +100,17 @@ const readBack: Program = (runtime, { inputs }, host) => {
       last = await held.data();
     }),
     outputs: () => Promise.resolve([last]),
+    dispose: () => held.dispose(),
+  });
+};
+
+const readInto: Program = (runtime, { inputs }, host) => {
+  const { data, shape } = inputOf(inputs, "x");
+  const held = runtime.tensor(data, { shape, dtype: "float32", label: "x" });
+  const target = new Float32Array(data.length);
+  return Promise.resolve({
+    run: timedReads(host, data.byteLength, () => held.readInto(target)),
+    outputs: () => Promise.resolve([target]),
     dispose: () => held.dispose(),
   });
 };
@@ -95,7 +128,7 @@ const readMany: Program = (runtime, { inputs, values }, host) => {
   let last: readonly Float32Array[] = [];
   return Promise.resolve({
     run: timedReads(host, data.byteLength, async () => {
-      last = await Promise.all(held.map(async (tensor) => await tensor.data()));
+      last = await runtime.readAll(held);
     }),
     outputs() {
       const all = new Float32Array(count * elements);
@@ -113,5 +146,6 @@ export const transferPrograms: Readonly<Record<string, Program>> = {
   "upload into a tensor": write,
   "upload through pinned memory": throughPinned,
   "read back": readBack,
+  "read back into an array": readInto,
   "read back many": readMany,
 };

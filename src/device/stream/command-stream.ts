@@ -11,12 +11,11 @@
 
 import { DeviceError, MoorageError } from "../../host/errors.ts";
 import { parameterWords } from "../../shaders/binding.ts";
-import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
-import type { RangeMove } from "../memory/compaction.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
-import type { Slab } from "../memory/slab.ts";
+import { afterThisTask } from "./after-task.ts";
 import type { BindGroups } from "./bind-groups.ts";
+import { Copies } from "./copies.ts";
 import { HeldWork, validationError } from "./held-work.ts";
 import type { HeldDispatch } from "./held-work.ts";
 import type { Variant } from "./kernel.ts";
@@ -44,19 +43,19 @@ export class CommandStream {
   readonly words = new Uint32Array(parameterWords);
   readonly floats = new Float32Array(this.words.buffer);
   readonly pipelines: Pipelines;
-  readonly #parts: StreamParts;
   readonly #device: GPUDevice;
   readonly #table: BlockTable;
   readonly #launcher: Launcher;
   readonly #recorder: Recorder;
   readonly #held: HeldWork;
+  /** Copies and writes, in stream order or around it. */
+  readonly copies: Copies;
   #waiters: (() => void)[] = [];
   #isScheduled = false;
   #lost: MoorageError | null = null;
   #closed: MoorageError | null = null;
 
   constructor(parts: StreamParts) {
-    this.#parts = parts;
     this.#device = parts.device;
     this.#table = parts.table;
     this.pipelines = new Pipelines(parts.device, parts.ring.layout);
@@ -71,6 +70,16 @@ export class CommandStream {
       this.#schedule(),
     );
     this.#held = new HeldWork(() => this.#drained());
+    this.copies = new Copies({
+      device: parts.device,
+      table: parts.table,
+      pool: parts.pool,
+      recorder: this.#recorder,
+      held: this.#held,
+      requireDevice: () => this.requireDevice(),
+      lost: () => this.#lost,
+      submit: () => this.#submit(),
+    });
     parts.table.onUnobserved = parts.onError;
     parts.pool.onCreate = (_slab, settled) => this.#held.push(() => settled);
     parts.pool.settle = () => {
@@ -213,115 +222,6 @@ export class CommandStream {
     return true;
   }
 
-  /** Copies host memory to a block, from a buffer. Hoisted before the batch where nothing forbids it. */
-  copyFromBuffer(
-    source: GPUBuffer,
-    target: DeviceAllocation,
-    byteLength: number,
-    byteOffset = 0,
-  ): void {
-    this.requireDevice();
-    this.#table.forgetSource(target.key);
-    this.#copy(target, byteLength, false, (encoder, slab, offset) =>
-      encoder.copyBufferToBuffer(source, 0, slab.buffer, offset + byteOffset, byteLength),
-    );
-  }
-
-  /** Copies a range of one slab to another, in stream order. Offsets and length are multiples of 4. */
-  readonly moveRange: RangeMove = (from, fromOffset, to, toOffset, byteLength) => {
-    this.#whenFree(() => {
-      if (this.#lost !== null) return;
-      const { batch } = this.#recorder;
-      from.use(fromOffset, byteLength, batch);
-      to.use(toOffset, byteLength, batch);
-      this.#recorder
-        .copies()
-        .copyBufferToBuffer(from.buffer, fromOffset, to.buffer, toOffset, byteLength);
-    });
-  };
-
-  /** Copies a block to a buffer. Offsets and length are multiples of 4. */
-  copyToBuffer(
-    source: DeviceAllocation,
-    byteOffset: number,
-    target: GPUBuffer,
-    targetOffset: number,
-    byteLength: number,
-  ): CopyTicket {
-    this.requireDevice();
-    return this.#copy(source, byteLength, true, (encoder, slab, offset) =>
-      encoder.copyBufferToBuffer(
-        slab.buffer,
-        offset + byteOffset,
-        target,
-        targetOffset,
-        byteLength,
-      ),
-    );
-  }
-
-  #copy(
-    block: DeviceAllocation,
-    byteLength: number,
-    isRead: boolean,
-    encode: (encoder: GPUCommandEncoder, slab: Slab, offset: number) => void,
-  ): CopyTicket {
-    const { key } = block;
-    const ticket: CopyTicket = { failure: null };
-    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
-    if (this.#table.node[block.row] === lostNode) {
-      ticket.failure = this.#table.failures.get(key) ?? null;
-      if (ticket.failure !== null) this.#table.observe(ticket.failure);
-      return ticket;
-    }
-    const slab = this.#parts.pool.slab(this.#table.slab[block.row]!);
-    const offset = this.#table.offset[block.row]!;
-    const extent = this.#table.extent[block.row]!;
-    this.#whenFree(() => {
-      ticket.failure = this.#lost ?? this.#table.failures.get(key) ?? slab.failure;
-      if (ticket.failure !== null) {
-        this.#table.observe(ticket.failure);
-        return;
-      }
-      const canHoist = !isRead && !slab.isUsedBy(offset, byteLength, this.#recorder.batch);
-      slab.use(offset, extent, this.#recorder.batch);
-      if (canHoist) {
-        encode(this.#recorder.hoistedCopies(), slab, offset);
-      } else {
-        encode(this.#recorder.copies(), slab, offset);
-      }
-    });
-    return ticket;
-  }
-
-  /**
-   * Writes `data` to a block through the queue. `writeBuffer` overtakes the open batch, so the batch
-   * is submitted first if it touches the same memory. Lengths are multiples of 4.
-   */
-  write(target: DeviceAllocation, data: Uint8Array, byteOffset = 0): void {
-    this.requireDevice();
-    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
-    if (this.#table.node[target.row] === lostNode) return;
-    const slab = this.#parts.pool.slab(this.#table.slab[target.row]!);
-    const offset = this.#table.offset[target.row]! + byteOffset;
-    const { key, byteLength } = target;
-    this.#table.forgetSource(key);
-    // Held work runs later: by then the caller may have changed its array.
-    const bytes = this.#held.isHolding ? data.slice() : data;
-    this.#whenFree(() => {
-      if (this.#lost !== null || slab.failure !== null) return;
-      // Where the block is written whole, what failed before does not matter any more.
-      if (byteOffset === 0 && bytes.byteLength >= byteLength) this.#table.failures.delete(key);
-      if (slab.isUsedBy(offset, bytes.byteLength, this.#recorder.batch)) this.#submit();
-      this.#device.queue.writeBuffer(slab.buffer, offset, bytes as Uint8Array<ArrayBuffer>);
-    });
-  }
-
-  #whenFree(action: () => void): void {
-    if (this.#held.isHolding) this.#held.push(action);
-    else action();
-  }
-
   /** Settles when everything recorded so far has been submitted; `urgent` asks for it now. */
   whenSubmitted(urgent: boolean): Promise<void> {
     if (this.#held.isHolding) {
@@ -336,6 +236,11 @@ export class CommandStream {
     if (urgent) this.#submit();
     if (!this.#recorder.hasWork) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** @internal Who has to unmap something before a batch is submitted. */
+  set beforeSubmit(action: () => void) {
+    this.#recorder.beforeSubmit = action;
   }
 
   /** Submits what is recorded, unless it has to wait for a provisional slab. */
@@ -373,17 +278,4 @@ export class CommandStream {
 
 function keysOf({ blocks }: Dispatch): BlockKey[] {
   return blocks.map((block) => block.key);
-}
-
-/** The outcome of a copy, known when the copy has been submitted. */
-export interface CopyTicket {
-  /** Why nothing was copied. */
-  failure: MoorageError | null;
-}
-
-/** Runs `action` after the running task, so that one batch holds what a task recorded. */
-function afterThisTask(action: () => void): void {
-  // Node's setImmediate does not wait for a timer's millisecond; browsers have none.
-  if (typeof setImmediate === "function") setImmediate(action);
-  else setTimeout(action, 0);
 }

@@ -4,6 +4,7 @@
  */
 
 import { KernelError } from "../../host/errors.ts";
+import type { MoorageError } from "../../host/errors.ts";
 import type { BlockKey } from "../memory/block-table.ts";
 import type { Dispatch, Placement } from "./launch.ts";
 
@@ -15,6 +16,12 @@ export interface HeldDispatch {
   readonly placement: Placement;
   /** Where a user's kernel was run. */
   readonly site: Error | null;
+}
+
+/** The outcome of a copy, known when the copy has been submitted. */
+export interface CopyTicket {
+  /** Why nothing was copied. */
+  failure: MoorageError | null;
 }
 
 /** An item runs when everything before it has; a promise holds back what follows. */

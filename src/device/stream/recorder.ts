@@ -12,6 +12,8 @@ export class Recorder {
   dispatchCount = 0;
   /** Batches submitted so far. */
   submitCount = 0;
+  /** Told before a batch is submitted: mapped buffers that it copies from are unmapped then. */
+  beforeSubmit: () => void = () => {};
   /** Serial of the open batch. */
   batch = 1;
   /** Told when something is recorded into an empty batch. */
@@ -122,6 +124,7 @@ export class Recorder {
   /** Submits the batch, if there is one. */
   submit(): void {
     if (!this.hasWork) return;
+    this.beforeSubmit();
     this.#endPass();
     this.#ring.flush();
     const buffers: GPUCommandBuffer[] = [];

@@ -1,0 +1,167 @@
+/**
+ * Copies in the order of the recording, and what may overtake it: an upload is hoisted before the open
+ * batch, and `writeBuffer` goes around it, where no byte of the target is read or written by the batch.
+ */
+
+import type { MoorageError } from "../../host/errors.ts";
+import { lostNode } from "../memory/block-table.ts";
+import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
+import type { RangeMove } from "../memory/compaction.ts";
+import type { SlabPool } from "../memory/slab-pool.ts";
+import type { Slab } from "../memory/slab.ts";
+import type { CopyTicket, HeldWork } from "./held-work.ts";
+import type { Recorder } from "./recorder.ts";
+
+export interface CopyParts {
+  readonly device: GPUDevice;
+  readonly table: BlockTable;
+  readonly pool: SlabPool;
+  readonly recorder: Recorder;
+  readonly held: HeldWork;
+  /** Throws where no work is taken any more. */
+  readonly requireDevice: () => void;
+  /** Why the device is gone. */
+  readonly lost: () => MoorageError | null;
+  readonly submit: () => void;
+}
+
+/** No block has it. */
+const noKey: BlockKey = -1;
+
+export class Copies {
+  readonly #parts: CopyParts;
+
+  constructor(parts: CopyParts) {
+    this.#parts = parts;
+  }
+
+  /** Copies bytes of a buffer behind a block's start. Offsets and length are multiples of 4. */
+  fromBuffer(
+    source: GPUBuffer,
+    target: DeviceAllocation,
+    byteLength: number,
+    byteOffset = 0,
+    sourceOffset = 0,
+  ): void {
+    const { requireDevice, table, recorder } = this.#parts;
+    requireDevice();
+    table.forgetSource(target.key);
+    const mended = byteOffset === 0 && byteLength >= target.byteLength ? target.key : noKey;
+    this.#copy(target, mended, (slab, offset, extent) => {
+      const start = offset + byteOffset;
+      const canHoist = !slab.isUsedBy(start, byteLength, recorder.batch);
+      slab.use(offset, extent, recorder.batch);
+      const encoder = canHoist ? recorder.hoistedCopies() : recorder.copies();
+      encoder.copyBufferToBuffer(source, sourceOffset, slab.buffer, start, byteLength);
+    });
+  }
+
+  /** Copies bytes of a block to a buffer. Offsets and length are multiples of 4. */
+  toBuffer(
+    source: DeviceAllocation,
+    byteOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): CopyTicket {
+    const { requireDevice, recorder } = this.#parts;
+    requireDevice();
+    return this.#copy(source, noKey, (slab, offset, extent) => {
+      slab.use(offset, extent, recorder.batch);
+      recorder
+        .copies()
+        .copyBufferToBuffer(slab.buffer, offset + byteOffset, target, targetOffset, byteLength);
+    });
+  }
+
+  #copy(
+    block: DeviceAllocation,
+    mended: BlockKey,
+    encode: (slab: Slab, offset: number, extent: number) => void,
+  ): CopyTicket {
+    const { table, pool, lost } = this.#parts;
+    const { key, row } = block;
+    const ticket: CopyTicket = { failure: null };
+    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
+    if (table.node[row] === lostNode) {
+      ticket.failure = table.failures.get(key) ?? null;
+      if (ticket.failure !== null) table.observe(ticket.failure);
+      return ticket;
+    }
+    const slab = pool.slab(table.slab[row]!);
+    const offset = table.offset[row]!;
+    const extent = table.extent[row]!;
+    this.#whenFree(() => {
+      // Where the block is written whole, what failed before does not matter any more.
+      if (table.failures.size > 0 && slab.failure === null) table.failures.delete(mended);
+      ticket.failure = lost() ?? table.failures.get(key) ?? slab.failure;
+      if (ticket.failure === null) encode(slab, offset, extent);
+      else table.observe(ticket.failure);
+    });
+    return ticket;
+  }
+
+  /** Copies a range of one slab to another, in stream order. Offsets and length are multiples of 4. */
+  readonly moveRange: RangeMove = (from, fromOffset, to, toOffset, byteLength) => {
+    const { recorder, lost } = this.#parts;
+    this.#whenFree(() => {
+      if (lost() !== null) return;
+      from.use(fromOffset, byteLength, recorder.batch);
+      to.use(toOffset, byteLength, recorder.batch);
+      recorder
+        .copies()
+        .copyBufferToBuffer(from.buffer, fromOffset, to.buffer, toOffset, byteLength);
+    });
+  };
+
+  /**
+   * Writes bytes of `data` behind a block's start through the queue. `writeBuffer` overtakes the open
+   * batch, so the batch is submitted first if it touches the same memory. Lengths are multiples of 4.
+   */
+  write(
+    target: DeviceAllocation,
+    data: ArrayBuffer,
+    dataOffset: number,
+    byteLength: number,
+    byteOffset: number,
+  ): void {
+    const { requireDevice, table, pool, held } = this.#parts;
+    requireDevice();
+    const { row, key } = target;
+    table.forgetSource(key);
+    // A slab that was refused may have a successor with its index: asked now, while the row is ours.
+    if (table.node[row] === lostNode) return;
+    const slab = pool.slab(table.slab[row]!);
+    const offset = table.offset[row]! + byteOffset;
+    const mended = byteOffset === 0 && byteLength >= target.byteLength ? key : noKey;
+    if (!held.isHolding) {
+      this.#write(slab, offset, mended, data, dataOffset, byteLength);
+      return;
+    }
+    // Held work runs later: by then the caller may have changed its array.
+    const bytes = data.slice(dataOffset, dataOffset + byteLength);
+    held.push(() => this.#write(slab, offset, mended, bytes, 0, byteLength));
+  }
+
+  #write(
+    slab: Slab,
+    offset: number,
+    mended: BlockKey,
+    data: ArrayBuffer,
+    dataOffset: number,
+    byteLength: number,
+  ): void {
+    const { device, table, recorder, lost, submit } = this.#parts;
+    if (lost() !== null || slab.failure !== null) return;
+    if (table.failures.size > 0) table.failures.delete(mended);
+    if (slab.isUsedBy(offset, byteLength, recorder.batch)) submit();
+    // Named by its bytes, an array crosses to the platform sooner than as a view.
+    device.queue.writeBuffer(slab.buffer, offset, data, dataOffset, byteLength);
+  }
+
+  #whenFree(action: () => void): void {
+    const { held } = this.#parts;
+    if (held.isHolding) held.push(action);
+    else action();
+  }
+}

@@ -1,0 +1,103 @@
+/** Tensors whose elements are written straight into staging: right whatever the size and the company. */
+
+import { KiB, MiB } from "moorage";
+import { expect, test } from "vitest";
+
+import { buffersCreated, openRuntime, useRuntime } from "../harness.ts";
+import { codeOf } from "../support/caught.ts";
+
+const rt = useRuntime();
+
+function fillFrom(start: number): (elements: Float32Array) => void {
+  return (elements) => {
+    for (let index = 0; index < elements.length; index++) elements[index] = start + index;
+  };
+}
+
+function counting(count: number, start: number): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(count);
+  fillFrom(start)(all);
+  return all;
+}
+
+test.each([1, 3, 1000, 64 * KiB, 256 * KiB, 256 * KiB + 1, MiB])(
+  "%d elements, beside others, on the heap and in a scope",
+  async (count) => {
+    const options = { shape: [count], dtype: "float32" } as const;
+    const [a, b] = [rt().produce(options, fillFrom(1)), rt().produce(options, fillFrom(7))];
+    const inScope = await rt().scope((s) => s.produce(options, fillFrom(3)).data());
+    expect(await a.data()).toEqual(counting(count, 1));
+    expect(await b.data()).toEqual(counting(count, 7));
+    expect(inScope).toEqual(counting(count, 3));
+    for (const one of [a, b]) one.dispose();
+  },
+);
+
+test("bytes that are no whole words, one behind the other", async () => {
+  const made = Array.from({ length: 40 }, (_, index) =>
+    rt().produce({ shape: [index + 1], dtype: "uint8" }, (elements) => elements.fill(index)),
+  );
+  for (const [index, tensor] of made.entries()) {
+    expect(await tensor.data()).toEqual(new Uint8Array(index + 1).fill(index));
+    tensor.dispose();
+  }
+});
+
+test("in the order of the recording: what is written later is later, what is read before is before", async () => {
+  const options = { shape: [1000], dtype: "float32" } as const;
+  const x = rt().produce(options, fillFrom(0));
+  const before = rt().add(x, 1);
+  x.dispose();
+  // It may get the memory of the one before.
+  const y = rt().produce(options, fillFrom(500));
+  expect(await before.data()).toEqual(counting(1000, 1));
+  expect(await y.data()).toEqual(counting(1000, 500));
+  for (const one of [before, y]) one.dispose();
+});
+
+test("the array is the function's alone, and what it throws leaves nothing behind", async () => {
+  let kept: Float32Array | undefined;
+  const options = { shape: [100], dtype: "float32" } as const;
+  const x = rt().produce(options, (elements) => {
+    kept = elements;
+    elements.fill(1);
+  });
+  await rt().sync();
+  expect(kept).toHaveLength(0);
+  const error = new Error("user's own");
+  const before = rt().stats().deviceHeap.liveBytes;
+  expect(() =>
+    rt().produce(options, () => {
+      throw error;
+    }),
+  ).toThrow(error);
+  expect(rt().stats().deviceHeap.liveBytes).toBe(before);
+  expect(rt().live()).toHaveLength(1);
+  expect(codeOf(() => rt().produce({ ...options, shape: [0] }, () => {}))).toBe("INVALID_LAYOUT");
+  x.dispose();
+});
+
+test("a loop makes few buffers, however much it produces, and staging is bounded", async () => {
+  const own = await openRuntime({ budget: { pinnedBytes: 16 * MiB } });
+  const options = { shape: [32 * KiB], dtype: "float32" } as const;
+  let last = own.produce(options, fillFrom(0));
+  const before = buffersCreated();
+  for (let round = 1; round < 600; round++) {
+    last.dispose();
+    last = own.produce(options, fillFrom(round));
+    if (round % 50 === 0) await own.sync();
+  }
+  expect(await last.data()).toEqual(counting(32 * KiB, 599));
+  expect(buffersCreated() - before).toBeLessThanOrEqual(12);
+  expect(own.stats().pinned.reserved.peak).toBeLessThanOrEqual(16 * MiB);
+  last.dispose();
+  await own.dispose();
+});
+
+test("without staging it is made through an array", async () => {
+  const own = await openRuntime({ budget: { pinnedBytes: 4 * KiB } });
+  const x = own.produce({ shape: [8], dtype: "float32" }, fillFrom(2));
+  expect(await x.data()).toEqual(counting(8, 2));
+  x.dispose();
+  await own.dispose();
+});
