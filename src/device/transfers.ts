@@ -46,6 +46,8 @@ export class Transfers {
   fromBelt({ chunk, byteOffset }: BeltRange, target: DeviceAllocation, byteLength: number): void {
     const buffer = gpuBuffer(chunk.buffer);
     this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), 0, byteOffset);
+    // Where the target has failed, nothing was recorded that would end the chunk.
+    this.#stream.schedule();
   }
 
   /** Throws `FOREIGN_HANDLE` or `NOT_MAPPED` for a pinned tensor that cannot be uploaded now. */

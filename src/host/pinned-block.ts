@@ -4,12 +4,15 @@ import type { Duties } from "./diagnostics/duties.ts";
 import { arrayOver, hostDtypeInfo } from "./dtype.ts";
 import type { ArrayOf, HostDType } from "./dtype.ts";
 import { LifetimeError } from "./errors.ts";
+import type { MoorageError } from "./errors.ts";
 import { deadHandle, requireAlive } from "./region.ts";
 import type { Allocation, AllocationRequest } from "./region.ts";
 
 /** A `GPUBuffer`, as far as the host has to know it. */
 export interface MappableBuffer {
   readonly size: number;
+  /** Why the platform refused the buffer, once it has said so: it may be mapped all the same. */
+  readonly failure?: MoorageError | null;
   mapAsync(mode: number): Promise<unknown>;
   getMappedRange(): ArrayBuffer;
   unmap(): void;

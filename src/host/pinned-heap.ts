@@ -89,16 +89,23 @@ export class PinnedHeap extends Region<PinnedBlock> {
     // A block starts at the start of its buffer, which is mapped at page granularity.
     checkRequest(request, this.label, Alignment.page);
     const size = sizeClass(byteLength);
-    const slot = this.#pool[direction].get(size)?.pop() ?? this.#create(size, direction, label);
-    if (slot.pooled) {
-      slot.pooled = false;
-      this.#pooledBytes -= size;
-    }
+    const slot = this.#pooled(size, direction) ?? this.#create(size, direction, label);
     this.#ledger.allocated(byteLength, size - byteLength);
     const block = new PinnedBlock(this, slot, byteLength, label);
     this.#live.add(block);
     this.observer?.allocated(this, block, label, byteLength);
     return block;
+  }
+
+  #pooled(size: number, direction: PinnedDirection): PinnedSlot | undefined {
+    for (;;) {
+      const slot = this.#pool[direction].get(size)?.pop();
+      if (slot === undefined) return undefined;
+      slot.pooled = false;
+      this.#pooledBytes -= size;
+      if (!hasFailed(slot)) return slot;
+      this.#destroy(slot);
+    }
   }
 
   #create(size: number, direction: PinnedDirection, label: string): PinnedSlot {
@@ -154,7 +161,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     this.observer?.freed(this, block);
     if (slot.isDestroyed) return;
     this.#ledger.freed(block.byteLength, size - block.byteLength);
-    if (slot.state === "lost") {
+    if (slot.state === "lost" || hasFailed(slot)) {
       this.#destroy(slot);
     } else if (slot.state === "mapped" || slot.idle) {
       this.#recycle(slot);
@@ -308,6 +315,11 @@ export class PinnedHeap extends Region<PinnedBlock> {
   protected requestLike(block: PinnedBlock, byteLength: number): PinnedRequest {
     return { byteLength, direction: block.direction, label: block.label };
   }
+}
+
+/** Whether the platform had no memory for the buffer, and said so later. */
+function hasFailed({ buffer }: PinnedSlot): boolean {
+  return buffer.failure !== undefined && buffer.failure !== null;
 }
 
 /**

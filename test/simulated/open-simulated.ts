@@ -43,14 +43,20 @@ function elements({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): 
   return new Uint32Array(buffer, byteOffset, Math.floor(byteLength / 4));
 }
 
+/** A simulated device that can copy. */
+export function simulatedCopies(options: SimulatedOptions = {}): SimulatedDevice {
+  const device = new SimulatedDevice(options);
+  for (const label of ["moorage copy words", "moorage copy"]) {
+    device.kernels.set(label, copyElements);
+  }
+  return device;
+}
+
 export async function openSimulated(
   options: RuntimeOptions = {},
   device: SimulatedOptions = {},
 ): Promise<{ readonly runtime: Runtime; readonly device: SimulatedDevice }> {
-  const simulated = new SimulatedDevice(device);
-  for (const label of ["moorage copy words", "moorage copy"]) {
-    simulated.kernels.set(label, copyElements);
-  }
+  const simulated = simulatedCopies(device);
   const runtime = await createRuntime({ ...options, device: simulated.asDevice });
   return { runtime, device: simulated };
 }

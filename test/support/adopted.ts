@@ -16,23 +16,29 @@ export async function ownDevice(descriptor: GPUDeviceDescriptor = {}): Promise<G
 
 /** Which out-of-memory scopes report one, and when they answer. */
 export interface OutOfMemoryPlan {
-  /** Counted from 1, over all such scopes of the device. */
+  /** Counted from 1, over the scopes that slabs are made in. */
   readonly refuse?: (scope: number) => boolean;
   readonly delayMs?: number;
 }
 
-/** Lets out-of-memory error scopes of a device answer as planned; gives the number of them so far. */
+/** Lets out-of-memory error scopes around slabs answer as planned; gives the number of them so far. */
 export function planOutOfMemory(device: GPUDevice, plan: OutOfMemoryPlan): () => number {
   const filters: GPUErrorFilter[] = [];
   const push = device.pushErrorScope.bind(device);
   const pop = device.popErrorScope.bind(device);
+  const create = device.createBuffer.bind(device);
   let scopes = 0;
+  let isSlab = false;
+  device.createBuffer = (descriptor) => {
+    isSlab = descriptor.label?.includes("slab") === true;
+    return create(descriptor);
+  };
   device.pushErrorScope = (filter) => {
     filters.push(filter);
     return push(filter);
   };
   device.popErrorScope = async () => {
-    const isMemory = filters.pop() === "out-of-memory";
+    const isMemory = filters.pop() === "out-of-memory" && isSlab;
     const scope = isMemory ? ++scopes : 0;
     const real = pop();
     if (isMemory && plan.delayMs !== undefined)

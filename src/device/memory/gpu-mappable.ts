@@ -1,5 +1,7 @@
 /** Pinned memory made of GPU buffers: what `host` knows only as something that can be mapped. */
 
+import { OutOfMemoryError } from "../../host/errors.ts";
+import type { MoorageError } from "../../host/errors.ts";
 import type { MappableBuffer, MappableSource, PinnedDirection } from "../../host/pinned-block.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import { bufferUsage } from "./gpu-constants.ts";
@@ -18,15 +20,29 @@ export class GpuMappableSource implements MappableSource {
   create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer {
     this.#stream().requireDevice();
     const isUpload = direction === "upload";
-    const managed = this.#memory.create({
-      size: byteLength,
-      usage: isUpload
-        ? bufferUsage.mapWrite | bufferUsage.copySource
-        : bufferUsage.mapRead | bufferUsage.copyTarget,
-      mappedAtCreation: isUpload,
-      label,
-    });
-    return new MappableGpuBuffer(managed.buffer, byteLength, () => managed.destroy());
+    const { device } = this.#memory;
+    let made: MappableGpuBuffer | undefined;
+    // Out of memory is reported asynchronously, and one bad buffer would take its whole submission with
+    // it: what copies from it or into it is held back until the platform has spoken.
+    device.pushErrorScope("out-of-memory");
+    try {
+      const managed = this.#memory.create({
+        size: byteLength,
+        usage: isUpload
+          ? bufferUsage.mapWrite | bufferUsage.copySource
+          : bufferUsage.mapRead | bufferUsage.copyTarget,
+        mappedAtCreation: isUpload,
+        label,
+      });
+      made = new MappableGpuBuffer(managed.buffer, byteLength, () => managed.destroy());
+    } finally {
+      const spoken = device.popErrorScope().then(
+        (error) => made?.settle(error),
+        (cause: unknown) => made?.settle(cause),
+      );
+      if (made !== undefined) this.#stream().hold(spoken);
+    }
+    return made;
   }
 
   whenSubmitted(urgent: boolean): Promise<void> {
@@ -34,7 +50,9 @@ export class GpuMappableSource implements MappableSource {
   }
 }
 
-class MappableGpuBuffer implements MappableBuffer {
+/** A `GPUBuffer` that can be mapped; it may turn out that the device had no memory for it. */
+export class MappableGpuBuffer implements MappableBuffer {
+  failure: MoorageError | null = null;
   readonly gpu: GPUBuffer;
   readonly size: number;
   readonly destroy: () => void;
@@ -43,6 +61,15 @@ class MappableGpuBuffer implements MappableBuffer {
     this.gpu = gpu;
     this.size = size;
     this.destroy = destroy;
+  }
+
+  settle(error: unknown): void {
+    if (error === null) return;
+    this.failure = new OutOfMemoryError(
+      `the device has no memory for a staging buffer of ${this.size} bytes; dispose tensors, or lower the budgets to what the machine has`,
+      { requestedBytes: this.size, availableBytes: 0 },
+      { cause: error },
+    );
   }
 
   mapAsync(mode: number): Promise<unknown> {
@@ -59,6 +86,6 @@ class MappableGpuBuffer implements MappableBuffer {
 }
 
 /** The GPU buffer behind a mappable one. */
-export function gpuBuffer(buffer: MappableBuffer): GPUBuffer {
-  return (buffer as MappableGpuBuffer).gpu;
+export function gpuBuffer(buffer: MappableBuffer): MappableGpuBuffer {
+  return buffer as MappableGpuBuffer;
 }

@@ -67,7 +67,7 @@ export class CommandStream {
       parts.groups,
     );
     this.#recorder = new Recorder(parts.device, parts.ring, this.#launcher, this.words, () =>
-      this.#schedule(),
+      this.schedule(),
     );
     this.#held = new HeldWork(() => this.#drained());
     this.copies = new Copies({
@@ -81,7 +81,7 @@ export class CommandStream {
       submit: () => this.#submit(),
     });
     parts.table.onUnobserved = parts.onError;
-    parts.pool.onCreate = (_slab, settled) => this.#held.push(() => settled);
+    parts.pool.onCreate = (_slab, settled) => this.hold(settled);
     parts.pool.settle = () => {
       this.flush();
       return !this.#held.isHolding;
@@ -91,6 +91,11 @@ export class CommandStream {
   /** Whether recorded work waits: for a provisional slab, or behind the first run of a user's kernel. */
   get isHolding(): boolean {
     return this.#held.isHolding;
+  }
+
+  /** Holds back what is recorded from now on until `settled` has settled. */
+  hold(settled: Promise<void>): void {
+    this.#held.push(() => settled);
   }
 
   /** Dispatches recorded so far. */
@@ -249,6 +254,8 @@ export class CommandStream {
   }
 
   #submit(): void {
+    // Also where nothing is recorded: what was to be copied may have failed before.
+    this.#recorder.beforeSubmit();
     if (this.#lost === null) this.#recorder.submit();
     this.#wake();
   }
@@ -263,10 +270,11 @@ export class CommandStream {
     // Failures of blocks that are gone were kept for the work that waited behind them.
     if (this.#table.failures.size > 0) this.#table.forgetFailures();
     // The end of the task may have passed while work was held.
-    if (this.#waiters.length > 0 || this.#recorder.hasWork) this.#submit();
+    this.#submit();
   }
 
-  #schedule(): void {
+  /** @internal Flushes at the end of the running task. */
+  schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     afterThisTask(() => {

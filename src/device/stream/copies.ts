@@ -7,6 +7,7 @@ import type { MoorageError } from "../../host/errors.ts";
 import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import type { RangeMove } from "../memory/compaction.ts";
+import type { MappableGpuBuffer } from "../memory/gpu-mappable.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
 import type { Slab } from "../memory/slab.ts";
 import type { CopyTicket, HeldWork } from "./held-work.ts";
@@ -25,8 +26,9 @@ export interface CopyParts {
   readonly submit: () => void;
 }
 
-/** No block has it. */
+/** No block has it: a write that mends none, and a read. */
 const noKey: BlockKey = -1;
+const readKey: BlockKey = -2;
 
 export class Copies {
   readonly #parts: CopyParts;
@@ -37,7 +39,7 @@ export class Copies {
 
   /** Copies bytes of a buffer behind a block's start. Offsets and length are multiples of 4. */
   fromBuffer(
-    source: GPUBuffer,
+    source: MappableGpuBuffer,
     target: DeviceAllocation,
     byteLength: number,
     byteOffset = 0,
@@ -47,12 +49,12 @@ export class Copies {
     requireDevice();
     table.forgetSource(target.key);
     const mended = byteOffset === 0 && byteLength >= target.byteLength ? target.key : noKey;
-    this.#copy(target, mended, (slab, offset, extent) => {
+    this.#copy(target, mended, source, (slab, offset, extent) => {
       const start = offset + byteOffset;
       const canHoist = !slab.isUsedBy(start, byteLength, recorder.batch);
       slab.use(offset, extent, recorder.batch);
       const encoder = canHoist ? recorder.hoistedCopies() : recorder.copies();
-      encoder.copyBufferToBuffer(source, sourceOffset, slab.buffer, start, byteLength);
+      encoder.copyBufferToBuffer(source.gpu, sourceOffset, slab.buffer, start, byteLength);
     });
   }
 
@@ -60,27 +62,29 @@ export class Copies {
   toBuffer(
     source: DeviceAllocation,
     byteOffset: number,
-    target: GPUBuffer,
+    target: MappableGpuBuffer,
     targetOffset: number,
     byteLength: number,
   ): CopyTicket {
     const { requireDevice, recorder } = this.#parts;
     requireDevice();
-    return this.#copy(source, noKey, (slab, offset, extent) => {
+    return this.#copy(source, readKey, target, (slab, offset, extent) => {
       slab.use(offset, extent, recorder.batch);
       recorder
         .copies()
-        .copyBufferToBuffer(slab.buffer, offset + byteOffset, target, targetOffset, byteLength);
+        .copyBufferToBuffer(slab.buffer, offset + byteOffset, target.gpu, targetOffset, byteLength);
     });
   }
 
   #copy(
     block: DeviceAllocation,
     mended: BlockKey,
+    staging: MappableGpuBuffer,
     encode: (slab: Slab, offset: number, extent: number) => void,
   ): CopyTicket {
     const { table, pool, lost } = this.#parts;
     const { key, row } = block;
+    const isUpload = mended !== readKey;
     const ticket: CopyTicket = { failure: null };
     // A slab that was refused may have a successor with its index: asked now, while the row is ours.
     if (table.node[row] === lostNode) {
@@ -94,8 +98,13 @@ export class Copies {
     this.#whenFree(() => {
       // Where the block is written whole, what failed before does not matter any more.
       if (table.failures.size > 0 && slab.failure === null) table.failures.delete(mended);
-      ticket.failure = lost() ?? table.failures.get(key) ?? slab.failure;
-      if (ticket.failure === null) encode(slab, offset, extent);
+      ticket.failure = lost() ?? table.failures.get(key) ?? slab.failure ?? staging.failure;
+      if (ticket.failure === null) {
+        encode(slab, offset, extent);
+        return;
+      }
+      // What was to be written is not there, whoever looks.
+      if (isUpload) table.failures.set(key, ticket.failure);
       else table.observe(ticket.failure);
     });
     return ticket;
