@@ -41,6 +41,10 @@ export class MoorageAllocator implements Allocator<Tensor<"uint8">> {
     this.#runtime.flush();
   }
 
+  settle(): Promise<void> {
+    return this.#runtime.sync();
+  }
+
   async trim(): Promise<void> {
     // A slab can go once the platform has said that it came to be.
     await this.#runtime.sync();

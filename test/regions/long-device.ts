@@ -185,7 +185,7 @@ export async function deviceHeapLong(): Promise<LongSubject<DeviceAllocation>> {
         weight: 0.3,
         run: (program) => runtime.reserve(1 + program.random.integer(256 * KiB)).catch(() => {}),
       },
-      trim: { weight: 1, run: trim },
+      trim: { weight: 3, run: trim },
       "free most": {
         weight: 0.2,
         async run(program: Program) {

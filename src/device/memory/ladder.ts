@@ -16,6 +16,8 @@ export interface LadderCounts {
   readonly compacted: number;
   /** Times that an asynchronous request waited for the device. */
   readonly waited: number;
+  /** Times that blocks were moved together instead of, or before, reserving more. */
+  readonly tightened: number;
   /** Requests that no step made room for. */
   readonly refused: number;
 }
@@ -51,6 +53,7 @@ export class Ladder {
     trimmed: 0,
     compacted: 0,
     waited: 0,
+    tightened: 0,
     refused: 0,
   };
   #isClimbing = false;
@@ -100,6 +103,12 @@ export class Ladder {
     } finally {
       this.#isClimbing = false;
     }
+  }
+
+  /** Memory is mostly free and in pieces: blocks are moved together before it grows. */
+  tighten(neededBytes: number): void {
+    this.#counts.tightened++;
+    this.steps.compacted(neededBytes);
   }
 
   waited(): void {

@@ -8,21 +8,19 @@
 
 import { alignUp } from "../../host/alignment.ts";
 import { formatBreakdown } from "../../host/diagnostics/breakdown.ts";
-import {
-  DeviceError,
-  InvalidArgumentError,
-  MoorageError,
-  OutOfMemoryError,
-} from "../../host/errors.ts";
-import type { MemoryShare } from "../../host/errors.ts";
-import { bufferUsage } from "./gpu-constants.ts";
+import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
+import type { MemoryShare, MoorageError } from "../../host/errors.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 import { Ladder } from "./ladder.ts";
 import type { DevicePressureEvent } from "./ladder.ts";
+import { provisionalSlab } from "./provisional-slab.ts";
 import { Slab } from "./slab.ts";
 
 /** Slabs that may be made for the sake of colour: two inputs and an output differ with three. */
 const colourCount = 3;
+
+/** Reserved over used bytes beyond which memory is moved together before it grows. */
+const looseness = 1.2;
 
 export interface SlabPoolOptions {
   /** All slabs together never pass this. */
@@ -65,6 +63,9 @@ export class SlabPool {
   readonly #wantedSlabBytes: number;
   readonly #slabs: (Slab | null)[] = [];
   #serial = 0;
+  /** Bytes asked for so far, and how many of them must have been before blocks are moved again. */
+  #placedBytes = 0;
+  #tightenAt = 0;
   #reservedBytes = 0;
   #peakReservedBytes = 0;
 
@@ -133,9 +134,11 @@ export class SlabPool {
   place(byteLength: number, avoid: number, label: string): Place {
     const units = Math.ceil(byteLength / this.granuleBytes);
     this.#requireBindable(byteLength, label);
+    this.#placedBytes += byteLength;
     return (
       this.placeApart(byteLength, avoid, label) ??
       this.#fit(units, avoid, true) ??
+      this.#tighten(units) ??
       this.#placeInNewSlab(byteLength, label)
     );
   }
@@ -186,6 +189,23 @@ export class SlabPool {
     if (place !== null) return place;
     this.ladder.refused();
     throw this.#refused(needed, label);
+  }
+
+  /**
+   * Before a slab is added to memory that is mostly free but in pieces: empty slabs go, and blocks are
+   * moved together. No more is moved than was placed since the last time, so that it costs a copy for
+   * each allocation at most. A place, if that made one.
+   */
+  #tighten(units: number): Place | null {
+    const needed = units * this.granuleBytes;
+    const used = this.#reservedBytes - this.freeBytes;
+    const isLoose = (): boolean => this.#reservedBytes + needed > looseness * (used + needed);
+    if (!isLoose() || this.#placedBytes < this.#tightenAt) return null;
+    this.#tightenAt = this.#placedBytes + used;
+    this.trim();
+    if (!isLoose()) return null;
+    this.ladder.tighten(needed);
+    return this.#fit(units, 0, false, true);
   }
 
   #pressure(requestedBytes: number, level: DevicePressureEvent["level"]): DevicePressureEvent {
@@ -241,7 +261,13 @@ export class SlabPool {
     const needed = alignUp(byteLength, this.granuleBytes);
     if (needed > this.#growableBytes) this.#memory.reclaim();
     if (needed > this.#growableBytes) throw this.#refused(needed, label);
-    const preferred = preferredBytes ?? Math.max(this.#slabBytes, this.#reservedBytes / 8);
+    // More than is needed, but not so much that it would be loose at once.
+    const used = this.#reservedBytes - this.freeBytes;
+    const roomy = Math.min(
+      this.#reservedBytes / 8,
+      looseness * (used + needed) - this.#reservedBytes,
+    );
+    const preferred = preferredBytes ?? Math.max(this.#slabBytes, roomy);
     const size =
       Math.floor(
         Math.min(Math.max(needed, preferred), this.maxSlabBytes, this.#growableBytes) /
@@ -254,50 +280,21 @@ export class SlabPool {
   }
 
   #createProvisional(size: number, label: string): Slab {
-    const { device } = this.#memory;
     const hole = this.#slabs.indexOf(null);
     const index = hole === -1 ? this.#slabs.length : hole;
-    const serial = ++this.#serial;
-    // Out of memory is reported asynchronously: until then the slab is provisional, and the command
-    // stream holds back whatever is recorded.
-    device.pushErrorScope("out-of-memory");
-    let slab: Slab;
-    try {
-      const managed = this.#memory.create({
-        size,
-        usage: bufferUsage.storage | bufferUsage.copySource | bufferUsage.copyTarget,
-        label: `moorage slab ${serial}`,
-      });
-      slab = new Slab(managed, index, serial, this.granuleBytes);
-    } finally {
-      const scope = device.popErrorScope();
-      const settled = scope.then(
-        (error) => this.#settle(slab, error, label),
-        (cause: unknown) => this.#settle(slab, cause, label),
-      );
-      if (slab! !== undefined) this.#settled.set(slab, settled);
-    }
+    const { slab, settled } = provisionalSlab(this.#memory, {
+      size,
+      index,
+      serial: ++this.#serial,
+      granuleBytes: this.granuleBytes,
+      label,
+      onRefused: (refused) => this.#destroy(refused),
+    });
+    this.#settled.set(slab, settled);
     this.#slabs[index] = slab;
     this.onReserve(slab);
-    this.onCreate(slab, this.#settled.get(slab)!);
+    this.onCreate(slab, settled);
     return slab;
-  }
-
-  #settle(slab: Slab | undefined, error: unknown, label: string): void {
-    if (slab === undefined || error === null) return;
-    slab.failure =
-      (error as object).constructor.name === "GPUOutOfMemoryError"
-        ? new OutOfMemoryError(
-            `"${label}" needed a new slab of ${slab.byteLength} bytes, and the device has no memory for it; ` +
-              "dispose tensors, or lower budget.deviceBytes to what the machine has",
-            { requestedBytes: slab.byteLength, availableBytes: 0 },
-            { label, cause: error },
-          )
-        : new DeviceError("DEVICE_LOST", `the device was lost while "${label}" got its memory`, {
-            label,
-            cause: error,
-          });
-    this.#destroy(slab);
   }
 
   #refused(requestedBytes: number, label: string): OutOfMemoryError {
@@ -377,12 +374,4 @@ export class SlabPool {
   get slabs(): readonly Slab[] {
     return this.#slabs.filter((slab) => slab !== null && !slab.isForeign) as Slab[];
   }
-}
-
-/** Whether an error is about memory: what the caller may mend by freeing some. */
-export function isOutOfMemory(error: unknown): error is MoorageError {
-  return (
-    error instanceof MoorageError &&
-    (error.code === "OUT_OF_MEMORY" || error.code === "REGION_EXHAUSTED")
-  );
 }

@@ -1,0 +1,69 @@
+/**
+ * What the traces cost in memory on a device: close to what lives, and an error that names everybody
+ * where a hard budget is less. On the simulated device, because no kernel runs.
+ */
+
+import { describe, expect, test } from "vitest";
+
+import { traceGenerators } from "../../bench/traces/generate.ts";
+import { MoorageAllocator } from "../../bench/traces/moorage-allocator.ts";
+import { replay } from "../../bench/traces/replay.ts";
+import type { ReplayResult } from "../../bench/traces/replay.ts";
+import type { Trace } from "../../bench/traces/trace.ts";
+import { GiB, MiB } from "../../src/index.ts";
+import type { RuntimeStats } from "../../src/index.ts";
+import { openSimulated } from "../simulated/open-simulated.ts";
+
+const limits = { maxBufferSize: GiB, maxStorageBufferBindingSize: GiB };
+
+interface Outcome {
+  readonly result: ReplayResult;
+  readonly stats: RuntimeStats;
+}
+
+/** Replays under a budget; afterwards the runtime must serve, and hold nothing. */
+async function replayed(trace: Trace, deviceBytes: number): Promise<Outcome> {
+  const { runtime } = await openSimulated({ budget: { deviceBytes } }, { limits });
+  const now = (): number => performance.now();
+  const result = await replay(trace, new MoorageAllocator(runtime), { now });
+  const stats = runtime.stats();
+  expect(stats.deviceHeap.liveBytes).toBe(0);
+  const x = runtime.tensor(Uint8Array.of(1, 2, 3), { shape: [3], dtype: "uint8" });
+  expect(await x.data()).toEqual(Uint8Array.of(1, 2, 3));
+  x.dispose();
+  await runtime.dispose();
+  return { result, stats };
+}
+
+const timeout = 120_000;
+
+test(
+  "reserved is within a fifth of live on average, and two fifths at worst",
+  { timeout },
+  async () => {
+    const found: { name: string; ratio: number }[] = [];
+    for (const { name, generate } of traceGenerators) {
+      const trace = generate(1);
+      // Below, the size of a slab tells more than the policy.
+      if (trace.peakLiveBytes < 120 * MiB) continue;
+      const { result, stats } = await replayed(trace, 16 * GiB);
+      expect(result.failure, name).toBeNull();
+      found.push({ name, ratio: stats.slabs.peakReservedBytes / trace.peakLiveBytes });
+    }
+    const said = JSON.stringify(found);
+    expect(found.length).toBeGreaterThanOrEqual(4);
+    expect(found.reduce((sum, { ratio }) => sum + ratio, 0) / found.length, said).toBeLessThan(1.2);
+    expect(Math.max(...found.map(({ ratio }) => ratio)), said).toBeLessThan(1.4);
+  },
+);
+
+describe.each(traceGenerators.map(({ name, generate }) => [name, generate] as const))(
+  "%s, under a hard budget",
+  (_, generate) => {
+    test("of less than it needs, it fails and says who has what", { timeout }, async () => {
+      const trace = generate(1);
+      const { result } = await replayed(trace, Math.floor(0.8 * trace.peakLiveBytes));
+      expect(result.failure).toMatch(/needs \d+ bytes of device memory.*live: .*in device heap/);
+    });
+  },
+);
