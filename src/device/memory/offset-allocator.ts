@@ -16,6 +16,18 @@ const binCount = 32 * subCount;
 /** Nodes of the exact bin that are tried before a larger bin is taken. */
 const probes = 4;
 
+// A node: its place among the words, from the word that names it.
+const nodeWords = 8;
+const offsetField = 0;
+const sizeField = 1;
+const freeField = 2;
+/** The neighbours in the address space. */
+const beforeField = 3;
+const afterField = 4;
+/** The neighbours in the list of the bin; those not in use are a list too. */
+const previousField = 5;
+const nextField = 6;
+
 /** The bin whose blocks have at least the size of its lower bound, and `units` is in it. */
 function binOf(units: number): number {
   if (units < subCount) return units;
@@ -26,14 +38,8 @@ function binOf(units: number): number {
 export class OffsetAllocator {
   /** Size of the address space in units; at most 2^31 - 1. */
   readonly capacity: number;
-  #offset: Int32Array;
-  #size: Int32Array;
-  #isFree: Uint8Array;
-  // The neighbours in the address space, and in the list of the bin.
-  #before: Int32Array;
-  #after: Int32Array;
-  #previous: Int32Array;
-  #next: Int32Array;
+  /** Nodes one behind the other, a node to half a cache line: a million of them miss few lines for each call. */
+  #nodes: Int32Array;
   readonly #heads = new Int32Array(binCount).fill(none);
   /** Bit g is set while group g of eight bins has a block; its own bits say which bins. */
   #groups = 0;
@@ -46,13 +52,7 @@ export class OffsetAllocator {
   constructor(capacity: number, nodes = 64) {
     this.capacity = capacity;
     this.#freeUnits = capacity;
-    this.#offset = new Int32Array(nodes);
-    this.#size = new Int32Array(nodes);
-    this.#isFree = new Uint8Array(nodes);
-    this.#before = new Int32Array(nodes);
-    this.#after = new Int32Array(nodes);
-    this.#previous = new Int32Array(nodes);
-    this.#next = new Int32Array(nodes);
+    this.#nodes = new Int32Array(nodes * nodeWords);
     this.#insert(this.#node(0, capacity, none, none));
   }
 
@@ -66,7 +66,7 @@ export class OffsetAllocator {
   }
 
   get metadataBytes(): number {
-    return this.#offset.length * 25 + binCount * 4 + 36;
+    return this.#nodes.byteLength + binCount * 4 + 36;
   }
 
   /** The largest block that could be allocated now. O(blocks of the highest bin). */
@@ -75,8 +75,8 @@ export class OffsetAllocator {
     const group = 31 - Math.clz32(this.#groups);
     const bin = (group << subBits) | (31 - Math.clz32(this.#binsOfGroup[group]!));
     let largest = 0;
-    for (let node = this.#heads[bin]!; node !== none; node = this.#next[node]!) {
-      largest = Math.max(largest, this.#size[node]!);
+    for (let node = this.#heads[bin]!; node !== none; node = this.#nodes[node + nextField]!) {
+      largest = Math.max(largest, this.#nodes[node + sizeField]!);
     }
     return largest;
   }
@@ -91,10 +91,10 @@ export class OffsetAllocator {
     const node = this.#find(units, isThorough);
     if (node === none) return none;
     this.#remove(node);
-    const rest = this.#size[node]! - units;
-    this.#size[node] = units;
+    const rest = this.#nodes[node + sizeField]! - units;
+    this.#nodes[node + sizeField] = units;
     if (rest > 0) this.#insertBehind(node, rest);
-    this.#isFree[node] = 0;
+    this.#nodes[node + freeField] = 0;
     this.#freeUnits -= units;
     this.#blockCount++;
     return node;
@@ -105,16 +105,16 @@ export class OffsetAllocator {
    * behind it is not free, or too small. O(1).
    */
   resize(node: number, units: number): boolean {
-    const size = this.#size[node]!;
-    const behind = this.#after[node]!;
-    const isFree = behind !== none && this.#isFree[behind] === 1;
-    const rest = size + (isFree ? this.#size[behind]! : 0) - units;
+    const size = this.#nodes[node + sizeField]!;
+    const behind = this.#nodes[node + afterField]!;
+    const isFree = behind !== none && this.#nodes[behind + freeField] === 1;
+    const rest = size + (isFree ? this.#nodes[behind + sizeField]! : 0) - units;
     if (rest < 0) return false;
     if (isFree) {
       this.#remove(behind);
       this.#absorb(node, behind);
     }
-    this.#size[node] = units;
+    this.#nodes[node + sizeField] = units;
     if (rest > 0) this.#insertBehind(node, rest);
     this.#freeUnits += size - units;
     return true;
@@ -124,8 +124,8 @@ export class OffsetAllocator {
   histogram(): number[] {
     const counts: number[] = [];
     for (const head of this.#heads) {
-      for (let node = head; node !== none; node = this.#next[node]!) {
-        const power = 31 - Math.clz32(this.#size[node]!);
+      for (let node = head; node !== none; node = this.#nodes[node + nextField]!) {
+        const power = 31 - Math.clz32(this.#nodes[node + sizeField]!);
         while (counts.length <= power) counts.push(0);
         counts[power]!++;
       }
@@ -135,27 +135,27 @@ export class OffsetAllocator {
 
   /** First unit of a live block. */
   offsetOf(node: number): number {
-    return this.#offset[node]!;
+    return this.#nodes[node + offsetField]!;
   }
 
   /** Units of a live block. */
   sizeOf(node: number): number {
-    return this.#size[node]!;
+    return this.#nodes[node + sizeField]!;
   }
 
   /** Gives a block back and merges it with its free neighbours. O(1). */
   free(node: number): void {
-    this.#freeUnits += this.#size[node]!;
+    this.#freeUnits += this.#nodes[node + sizeField]!;
     this.#blockCount--;
     let start = node;
-    const before = this.#before[node]!;
-    if (before !== none && this.#isFree[before] === 1) {
+    const before = this.#nodes[node + beforeField]!;
+    if (before !== none && this.#nodes[before + freeField] === 1) {
       this.#remove(before);
       start = before;
       this.#absorb(start, node);
     }
-    const after = this.#after[start]!;
-    if (after !== none && this.#isFree[after] === 1) {
+    const after = this.#nodes[start + afterField]!;
+    if (after !== none && this.#nodes[after + freeField] === 1) {
       this.#remove(after);
       this.#absorb(start, after);
     }
@@ -164,10 +164,15 @@ export class OffsetAllocator {
 
   /** A free block of `units` right behind a live one. */
   #insertBehind(node: number, units: number): void {
-    const after = this.#after[node]!;
-    const tail = this.#node(this.#offset[node]! + this.#size[node]!, units, node, after);
-    if (after !== none) this.#before[after] = tail;
-    this.#after[node] = tail;
+    const after = this.#nodes[node + afterField]!;
+    const tail = this.#node(
+      this.#nodes[node + offsetField]! + this.#nodes[node + sizeField]!,
+      units,
+      node,
+      after,
+    );
+    if (after !== none) this.#nodes[after + beforeField] = tail;
+    this.#nodes[node + afterField] = tail;
     this.#insert(tail);
   }
 
@@ -175,8 +180,8 @@ export class OffsetAllocator {
     const exact = binOf(units);
     let node = this.#heads[exact]!;
     for (let probe = 0; probe < probes && node !== none; probe++) {
-      if (this.#size[node]! >= units) return node;
-      node = this.#next[node]!;
+      if (this.#nodes[node + sizeField]! >= units) return node;
+      node = this.#nodes[node + nextField]!;
     }
     // Every block of a higher bin fits.
     const bin = exact + 1;
@@ -194,40 +199,41 @@ export class OffsetAllocator {
   /** The first node of a list, from `first` on, that is large enough. */
   #rest(first: number, units: number): number {
     let node = first;
-    while (node !== none && this.#size[node]! < units) node = this.#next[node]!;
+    while (node !== none && this.#nodes[node + sizeField]! < units)
+      node = this.#nodes[node + nextField]!;
     return node;
   }
 
   #absorb(node: number, after: number): void {
-    this.#size[node]! += this.#size[after]!;
-    const next = this.#after[after]!;
-    this.#after[node] = next;
-    if (next !== none) this.#before[next] = node;
-    this.#next[after] = this.#unusedNode;
+    this.#nodes[node + sizeField]! += this.#nodes[after + sizeField]!;
+    const next = this.#nodes[after + afterField]!;
+    this.#nodes[node + afterField] = next;
+    if (next !== none) this.#nodes[next + beforeField] = node;
+    this.#nodes[after + nextField] = this.#unusedNode;
     this.#unusedNode = after;
   }
 
   #insert(node: number): void {
-    const bin = binOf(this.#size[node]!);
+    const bin = binOf(this.#nodes[node + sizeField]!);
     const head = this.#heads[bin]!;
-    this.#isFree[node] = 1;
-    this.#previous[node] = none;
-    this.#next[node] = head;
-    if (head !== none) this.#previous[head] = node;
+    this.#nodes[node + freeField] = 1;
+    this.#nodes[node + previousField] = none;
+    this.#nodes[node + nextField] = head;
+    if (head !== none) this.#nodes[head + previousField] = node;
     this.#heads[bin] = node;
     this.#binsOfGroup[bin >>> subBits]! |= 1 << (bin & (subCount - 1));
     this.#groups |= 1 << (bin >>> subBits);
   }
 
   #remove(node: number): void {
-    const previous = this.#previous[node]!;
-    const next = this.#next[node]!;
-    if (next !== none) this.#previous[next] = previous;
+    const previous = this.#nodes[node + previousField]!;
+    const next = this.#nodes[node + nextField]!;
+    if (next !== none) this.#nodes[next + previousField] = previous;
     if (previous !== none) {
-      this.#next[previous] = next;
+      this.#nodes[previous + nextField] = next;
       return;
     }
-    const bin = binOf(this.#size[node]!);
+    const bin = binOf(this.#nodes[node + sizeField]!);
     this.#heads[bin] = next;
     if (next !== none) return;
     const group = bin >>> subBits;
@@ -238,32 +244,22 @@ export class OffsetAllocator {
   #node(offset: number, size: number, before: number, after: number): number {
     let node = this.#unusedNode;
     if (node === none) {
-      if (this.#nodeCount === this.#offset.length) this.#grow();
-      node = this.#nodeCount++;
+      if (this.#nodeCount === this.#nodes.length) this.#grow();
+      node = this.#nodeCount;
+      this.#nodeCount += nodeWords;
     } else {
-      this.#unusedNode = this.#next[node]!;
+      this.#unusedNode = this.#nodes[node + nextField]!;
     }
-    this.#offset[node] = offset;
-    this.#size[node] = size;
-    this.#before[node] = before;
-    this.#after[node] = after;
+    this.#nodes[node + offsetField] = offset;
+    this.#nodes[node + sizeField] = size;
+    this.#nodes[node + beforeField] = before;
+    this.#nodes[node + afterField] = after;
     return node;
   }
 
   #grow(): void {
-    const grow = (old: Int32Array): Int32Array => {
-      const grown = new Int32Array(old.length * 2);
-      grown.set(old);
-      return grown;
-    };
-    this.#offset = grow(this.#offset);
-    this.#size = grow(this.#size);
-    this.#before = grow(this.#before);
-    this.#after = grow(this.#after);
-    this.#previous = grow(this.#previous);
-    this.#next = grow(this.#next);
-    const flags = new Uint8Array(this.#isFree.length * 2);
-    flags.set(this.#isFree);
-    this.#isFree = flags;
+    const grown = new Int32Array(this.#nodes.length * 2);
+    grown.set(this.#nodes);
+    this.#nodes = grown;
   }
 }
