@@ -13,10 +13,10 @@ export default defineConfig({
   test: {
     include: [
       "test/mutation/contract.ts",
-      "test/host/{arena-kinds,hot-arena,pinned-failures,pinned-heap,statistics}.test.ts",
-      "test/regions/{every-device-fault,every-fault,general-growth,general-moves,long,offset-allocator}.test.ts",
+      "test/host/{arena-kinds,diagnostics,host-tensor,hot-arena,pinned-failures,pinned-heap,pinned-io,statistics}.test.ts",
+      "test/regions/{every-device-fault,every-fault,every-sequence,general-exact,general-growth,general-moves,long,offset-allocator}.test.ts",
     ],
-    env: { MOORAGE_OPERATIONS: "3000", MOORAGE_SEED: "20261121" },
+    env: { MOORAGE_OPERATIONS: "6000", MOORAGE_SEQUENCES: "4", MOORAGE_SEED: "20261121" },
     environment: "node",
     testTimeout: 10_000,
   },

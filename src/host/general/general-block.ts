@@ -1,8 +1,6 @@
 /** A handle to a block of a general heap: it stays the same wherever the block moves. */
 
-import { arrayOver, hostDtypeInfo } from "../dtype.ts";
 import type { ArrayOf, HostDType } from "../dtype.ts";
-import { InvalidArgumentError } from "../errors.ts";
 import { deadHandle } from "../region.ts";
 import type { Allocation } from "../region.ts";
 import type { GeneralHeap } from "./general-heap.ts";
@@ -23,6 +21,7 @@ export class Pin implements Disposable {
   /** @internal */
   constructor(block: GeneralBlock) {
     this.#block = block;
+    block.heap.duties?.owe(this, "pin", block.label);
   }
 
   /** The block's bytes, in their place until the pin ends. Throws `USE_AFTER_DISPOSE` after it. */
@@ -129,23 +128,4 @@ export class GeneralBlock implements Allocation, Disposable {
   requireAlive(): void {
     if (!this.isAlive) throw deadHandle(this.label, this.heap.label);
   }
-}
-
-/** @internal A typed array over a block's place. */
-export function viewOver<D extends HostDType>(
-  dtype: D,
-  memory: ArrayBuffer,
-  offset: number,
-  byteLength: number,
-  label: string,
-): ArrayOf[D] {
-  const { bytes } = hostDtypeInfo(dtype);
-  if (offset % bytes !== 0) {
-    throw new InvalidArgumentError(
-      "UNSUPPORTED_ALIGNMENT",
-      `"${label}" lies at byte ${offset}, and ${dtype} needs a multiple of ${bytes}; allocate it with an alignment of ${bytes}`,
-      { label },
-    );
-  }
-  return arrayOver(dtype, memory, offset, Math.floor(byteLength / bytes));
 }

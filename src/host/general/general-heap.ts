@@ -9,6 +9,7 @@
 import { Alignment } from "../alignment.ts";
 import type { Duties } from "../diagnostics/duties.ts";
 import type { ViewWatch } from "../diagnostics/view-watch.ts";
+import { arrayOver, hostDtypeInfo } from "../dtype.ts";
 import type { ArrayOf, HostDType } from "../dtype.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import { checkRequest, doubleFree, foreignHandle, Region } from "../region.ts";
@@ -19,7 +20,7 @@ import { RegionLedger } from "../statistics.ts";
 import { Collector } from "./collector.ts";
 import type { CollectionStats } from "./collector.ts";
 import { closeRegion, Evacuator } from "./evacuator.ts";
-import { GeneralBlock, Pin, viewOver } from "./general-block.ts";
+import { GeneralBlock, Pin } from "./general-block.ts";
 import type { PinOptions } from "./general-block.ts";
 import { settingsOf } from "./general-heap-options.ts";
 import type { Finalizers, GeneralHeapOptions } from "./general-heap-options.ts";
@@ -267,7 +268,9 @@ export class GeneralHeap extends Region<GeneralBlock> {
       }
       this.#owners.set(view, block);
     }
-    const made = viewOver(dtype, memory, offset, block.byteLength, block.label);
+    // Blocks start at multiples of what every dtype needs.
+    const count = Math.floor(block.byteLength / hostDtypeInfo(dtype).bytes);
+    const made = arrayOver(dtype, memory, offset, count);
     if (this.views !== null) {
       this.views.handed(this.table.pack(index), made, block.label);
     } else if (!block.isDisposed) {
@@ -304,9 +307,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
     }
     this.#pinned.pin(block.index);
     this.table.references[block.index]!++;
-    const pin = new Pin(block);
-    this.duties?.owe(pin, "pin", block.label);
-    return pin;
+    return new Pin(block);
   }
 
   /** @internal */

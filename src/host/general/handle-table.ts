@@ -34,10 +34,6 @@ export class HandleTable {
     return this.generation.length;
   }
 
-  get liveCount(): number {
-    return this.capacity - this.#freeCount;
-  }
-
   /** Bytes of the table itself. */
   get metadataBytes(): number {
     return this.capacity * (6 * 4 + 2 * 8 + 2 + 1);
