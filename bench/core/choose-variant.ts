@@ -1,6 +1,7 @@
 /**
- * Of several ways to do a problem, the fastest right one. Each is prepared, checked and timed by
- * itself; then the best two are timed in turn, so that a slow second of the machine decides nothing.
+ * Of several ways to do a problem, the fastest right one. Each is prepared and checked, and meets the
+ * best one so far in a match: they are timed in turn, so that a slow second of the machine decides
+ * nothing.
  */
 
 import { NotSupportedError } from "./contract.ts";
@@ -28,14 +29,14 @@ export class TooSlowError extends Error {
 interface Candidate {
   readonly prepared: Prepared;
   readonly index: number;
-  readonly samples: number[];
+  /** Of the last match. */
+  samples: number[];
 }
 
-const playOffRounds = 5;
+const matchRounds = 7;
 
 /**
- * The chosen one is prepared; the others are disposed. Two are prepared at a time, and a third while it
- * is timed.
+ * The chosen one is prepared; the others are disposed. Two are prepared at a time.
  *
  * @throws what a variant throws: one that is wrong is a defect, even where another is right; one that
  *   the adapter cannot run, or that takes too long, is none
@@ -49,50 +50,57 @@ export async function chooseVariant(
   readonly index: number;
   readonly timings: readonly Timing[];
 }> {
-  let best: Candidate[] = [];
+  let best: Candidate | undefined;
   const all: Candidate[] = [];
   let excuse: unknown;
-  try {
-    for (const [index, variant] of variants.entries()) {
-      let prepared: Prepared;
-      try {
-        prepared = await trial.enter(variant);
-      } catch (error) {
-        if (!(error instanceof NotSupportedError || error instanceof TooSlowError)) throw error;
+  for (const [index, variant] of variants.entries()) {
+    let prepared: Prepared;
+    try {
+      prepared = await trial.enter(variant);
+    } catch (error) {
+      if (error instanceof NotSupportedError || error instanceof TooSlowError) {
         excuse ??= error;
         continue;
       }
-      const candidate: Candidate = { prepared, index, samples: [] };
-      best.push(candidate);
-      all.push(candidate);
-      if (variants.length === 1) break;
-      for (let round = 0; round < playOffRounds; round++) await timeAgain(candidate, trial);
-      best.sort((a, b) => msOf(a) - msOf(b));
-      await best[2]?.prepared.dispose();
-      best = best.slice(0, 2);
+      await best?.prepared.dispose();
+      throw error;
     }
-    if (best.length === 0) throw excuse;
-    if (best.length === 2) {
-      for (let round = 0; round < playOffRounds; round++) {
-        for (const candidate of best) await timeAgain(candidate, trial);
-      }
-      best.sort((a, b) => msOf(a) - msOf(b));
-      await best.pop()!.prepared.dispose();
+    const candidate: Candidate = { prepared, index, samples: [] };
+    all.push(candidate);
+    if (best === undefined) {
+      best = candidate;
+      continue;
     }
-  } catch (error) {
-    for (const { prepared } of best) await prepared.dispose();
-    throw error;
+    const [winner, loser] = await match(best, candidate, trial);
+    await loser.prepared.dispose();
+    best = winner;
   }
+  if (best === undefined) throw excuse;
   const timings = all.flatMap((candidate) => {
     const { variant } = candidate.prepared;
     return variant === undefined ? [] : [{ variant, milliseconds: msOf(candidate) }];
   });
-  const { prepared, index } = best[0]!;
-  return { prepared, index, timings };
+  return { prepared: best.prepared, index: best.index, timings };
 }
 
-async function timeAgain({ prepared, samples }: Candidate, trial: Trial): Promise<void> {
-  samples.push(await trial.time(prepared));
+/** The faster one, and the other. Where timing fails, neither stays. */
+async function match(
+  first: Candidate,
+  second: Candidate,
+  trial: Trial,
+): Promise<readonly [Candidate, Candidate]> {
+  for (const candidate of [first, second]) candidate.samples = [];
+  try {
+    for (let round = 0; round < matchRounds; round++) {
+      for (const candidate of round % 2 === 0 ? [first, second] : [second, first]) {
+        candidate.samples.push(await trial.time(candidate.prepared));
+      }
+    }
+  } catch (error) {
+    for (const { prepared } of [first, second]) await prepared.dispose();
+    throw error;
+  }
+  return msOf(second) < msOf(first) ? [second, first] : [first, second];
 }
 
 /** The median, as the rows have it: what is quick once and slow for the rest is not the quickest. */

@@ -53,12 +53,12 @@ test("the quickest is kept, with its place and every time; the others are dispos
 });
 
 test("one that was quick once and slow for the rest is not the quickest", async () => {
-  const play = stage({ moody: [1, 8, 8, 8, 8, 8, 8, 8, 8, 8], steady: [5] });
+  const play = stage({ moody: [1, 8, 8, 8, 8, 8, 8], steady: [5] });
   expect((await choose(play)).prepared.variant).toBe("steady");
 });
 
 test("a slow second of the machine decides nothing", async () => {
-  const play = stage({ steady: [5], unlucky: [40, 40, 2, 2, 2, 2, 2, 2, 2, 2] });
+  const play = stage({ steady: [5], unlucky: [40, 40, 2, 2, 2, 2, 2] });
   expect((await choose(play)).prepared.variant).toBe("unlucky");
 });
 
@@ -88,4 +88,18 @@ test("a wrong one is a defect, even where another is right; nothing stays", asyn
   const play = stage({ right: [1], wrong: new Error("differs at 7") });
   await expect(choose(play)).rejects.toThrow("differs at 7");
   expect(play.disposed).toEqual(["right"]);
+});
+
+test("a machine that slows down meets both of a match alike", async () => {
+  let factor = 1;
+  const play = stage({ slow: [3], quick: [2], slower: [4] });
+  const { prepared } = await chooseVariant(play.variants, {
+    enter: async (variant) => await variant(),
+    time: ({ variant }: Prepared) => {
+      factor *= 1.05;
+      return Promise.resolve(play.times.get(variant!)![0]! * factor);
+    },
+  });
+  expect(prepared.variant).toBe("quick");
+  expect(play.disposed).toEqual(["slow", "slower"]);
 });

@@ -6,7 +6,7 @@
 import { inputOf, NotSupportedError, valueOf } from "../../core/contract.ts";
 import { timedReads } from "../../core/reading.ts";
 import type { Kit, Step } from "./kit.ts";
-import { ringName, rings } from "./transfer-rings.ts";
+import { longRings, ringName } from "./transfer-rings.ts";
 import type { Ring } from "./transfer-rings.ts";
 import type { RawVariant } from "./variant.ts";
 
@@ -16,10 +16,11 @@ class Reader {
   readonly #slots: readonly GPUBuffer[];
   readonly #pieceBytes: number;
 
-  constructor(kit: Kit, { count, bytes }: Ring) {
+  constructor(kit: Kit, { count, bytes }: Ring, byteLength: number) {
     this.#device = kit.device;
     this.#pieceBytes = bytes;
-    this.#slots = Array.from({ length: count }, () => kit.staging("read", bytes, "read"));
+    const slots = Math.min(count, Math.ceil(byteLength / bytes));
+    this.#slots = Array.from({ length: slots }, () => kit.staging("read", bytes, "read"));
   }
 
   /** @param kept - where the elements go; a new array where it is not given */
@@ -75,7 +76,7 @@ function readBack(ring: Ring | undefined, isNew: boolean): RawVariant {
     if (ring !== undefined && byteLength <= ring.bytes)
       throw new NotSupportedError("this is one piece: the same as at once");
     const source = kit.input("x", x);
-    const reader = new Reader(kit, ring ?? { count: 1, bytes: byteLength });
+    const reader = new Reader(kit, ring ?? { count: 1, bytes: byteLength }, byteLength);
     let last = new Float32Array(length);
     return Promise.resolve({
       variant: ring === undefined ? "at once" : `through ${ringName(ring)}`,
@@ -165,7 +166,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 }
 
 const back = (isNew: boolean): readonly RawVariant[] =>
-  [undefined, ...rings].map((ring) => readBack(ring, isNew));
+  [undefined, ...longRings].map((ring) => readBack(ring, isNew));
 
 export const readBackPaths: Readonly<Record<string, readonly RawVariant[]>> = {
   "read back": back(true),
