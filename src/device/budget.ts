@@ -15,6 +15,8 @@ export interface Budget {
   readonly deviceSoftBytes: number;
   /** Mapped staging buffers. Default 512 MiB. */
   readonly pinnedBytes: number;
+  /** Empty slabs and pooled staging beyond this go back at the end of the task. Default 256 MiB. */
+  readonly cachedBytes: number;
   /** Host pages of scopes. Default 1 GiB. */
   readonly hotBytes: number;
   /** The general heap on the host. Default 1 GiB. */
@@ -40,6 +42,7 @@ export function checkedBudget({
   const names = [
     "deviceBytes",
     "deviceSoftBytes",
+    "cachedBytes",
     "pinnedBytes",
     "hotBytes",
     "generalBytes",
@@ -67,6 +70,7 @@ export function checkedBudget({
     deviceBytes,
     deviceSoftBytes: Math.min(budget.deviceSoftBytes ?? deviceBytes, deviceBytes),
     pinnedBytes,
+    cachedBytes: budget.cachedBytes ?? 256 * MiB,
     hotBytes: budget.hotBytes ?? 1024 * MiB,
     generalBytes: budget.generalBytes ?? 1024 * MiB,
     totalBytes: Math.min(totalBytes, deviceBytes + pinnedBytes + parameterRingBytes),

@@ -28,6 +28,7 @@ import type { AxisKernels } from "./kernels/reductions.ts";
 import { BlockTable } from "./memory/block-table.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { Compactor } from "./memory/compaction.ts";
+import { Decay } from "./memory/decay.ts";
 import { DeviceArena } from "./memory/device-arena.ts";
 import { DeviceHeap } from "./memory/device-heap.ts";
 import { DevicePagePool } from "./memory/device-pages.ts";
@@ -50,6 +51,7 @@ export interface ContextOptions {
   readonly label: string;
   readonly budget: Budget;
   readonly slabBytes: number | undefined;
+  readonly idleMs: number | undefined;
   readonly strict: boolean | undefined;
   readonly diagnostics: DiagnosticsOptions | undefined;
   readonly debug: AdvisorOptions | undefined;
@@ -73,6 +75,8 @@ export class DeviceContext implements TensorHost {
   readonly duties: Duties | null;
   readonly pinned: PinnedHeap;
   readonly #onError: (error: MoorageError) => void;
+  readonly #decay: Decay;
+  readonly #cachedBytes: number;
   #engine: Engine;
 
   constructor(options: ContextOptions) {
@@ -130,13 +134,30 @@ export class DeviceContext implements TensorHost {
       this.pinned.trim(0);
       this.pool.trim();
     };
+    this.#cachedBytes = budget.cachedBytes;
+    this.#decay = new Decay(options.idleMs ?? 10_000, () => this.#releaseIdle());
     this.#engine = this.#connect();
+  }
+
+  /** Whether anything is cached still. */
+  #releaseIdle(): boolean {
+    if (this.stream.isLost) return false;
+    const staging = this.pinned.decay();
+    return this.pool.decay() || staging;
+  }
+
+  #endOfTask(): void {
+    this.#decay.touch();
+    const cached = this.pool.emptyBytes + this.pinned.pooledBytes;
+    if (cached <= this.#cachedBytes) return;
+    this.pinned.trim(Math.max(0, this.#cachedBytes - this.pool.emptyBytes));
+    if (this.pool.emptyBytes > this.#cachedBytes) this.pool.trim();
   }
 
   /** What runs on the device that {@link memory} has now. */
   #connect(): Engine {
     const { memory, pool, table, groups, pinned } = this;
-    return new Engine({
+    const engine = new Engine({
       memory,
       pool,
       table,
@@ -146,6 +167,8 @@ export class DeviceContext implements TensorHost {
       snapshot: this.#snapshot,
       onError: this.#onError,
     });
+    engine.stream.onEndOfTask = () => this.#endOfTask();
+    return engine;
   }
 
   /** @internal Starts anew on another device; its memory is empty. */
@@ -201,9 +224,11 @@ export class DeviceContext implements TensorHost {
     const { pool } = this;
     pool.ladder.steps.submitted = () => this.stream.flush();
     pool.ladder.steps.trimmed = () => this.memory.reclaim();
-    pool.ladder.steps.compacted = () => {
+    pool.ladder.steps.compacted = (neededBytes) => {
       // What waits has its places already; it may not be moved behind its back.
-      if (!this.stream.isHolding) this.compactor.compact();
+      if (this.stream.isHolding) return;
+      if (this.compactor.makeRoom(neededBytes)) return;
+      this.compactor.compact();
       pool.trim();
     };
     pool.describe = () => breakdownOf(liveAllocations(this));
@@ -288,6 +313,7 @@ export class DeviceContext implements TensorHost {
 
   /** Destroys every GPU buffer. */
   close(error: MoorageError): void {
+    this.#decay.stop();
     this.stream.flush();
     this.stream.lose(error);
     this.pinned.close();

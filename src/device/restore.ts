@@ -28,7 +28,7 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
     const source = table.sourceOf(block);
     if (source !== undefined) sources.set(block, source);
   }
-  pool.lose(lostContents(context.label));
+  pool.close(lostContents(context.label));
   pinned.lose();
   context.reconnect(device);
   const lost: string[] = [];

@@ -22,6 +22,11 @@ export interface RuntimeOptions {
   /** Bytes of an ordinary slab; default 4 MiB. */
   readonly slabBytes?: number;
   /**
+   * Empty slabs and pooled staging that nobody has used for so many milliseconds go back to the platform.
+   * Default 10,000; `Infinity` keeps them until `trim()`.
+   */
+  readonly idleMs?: number;
+  /**
    * The end of a scope detaches its host memory, so that a raw array kept by mistake has length 0 and
    * never shows another scope's bytes. Some microseconds a page; default false.
    */

@@ -98,6 +98,7 @@ export class Runtime extends Operations implements AsyncDisposable {
         label,
         budget: checkedBudget(options),
         slabBytes: options.slabBytes,
+        idleMs: options.idleMs,
         strict: options.strict,
         diagnostics: options.diagnostics,
         debug: options.debug === true ? {} : options.debug === false ? undefined : options.debug,

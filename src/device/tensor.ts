@@ -131,8 +131,9 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
 
   /** @internal Notes that somebody has to dispose it, unless a scope does. */
   oweDisposal(): void {
-    if (this.#block.region.kind === "device-heap")
-      this.host.duties?.owe(this, "tensor", this.label);
+    const { duties } = this.host;
+    if (duties === null || this.#block.region.kind !== "device-heap") return;
+    duties.owe(this, "tensor", this.label);
   }
 
   get state(): TensorState {

@@ -168,6 +168,8 @@ export function arrayName(dtype: HostDType): string {
  * (`Uint8ClampedArray` is let through for `uint8`: a canvas gives it).
  */
 export function requireArrayOf(dtype: HostDType, array: ArrayBufferView, label: string): void {
+  // Nearly always; names are for arrays of another realm.
+  if (array.constructor === constructors[dtype]) return;
   const { name } = array.constructor;
   if (name === arrayName(dtype) || (dtype === "uint8" && name === "Uint8ClampedArray")) return;
   if (dtype === "float16" && name === "Float16Array") return;

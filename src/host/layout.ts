@@ -60,7 +60,8 @@ export function shapeText(shape: Shape): string {
  */
 export function contiguousLayout(shape: Shape, label = "tensor"): Layout {
   let count = 1;
-  const strides = Array.from<number>({ length: shape.length });
+  // Of the same length; each element is set below.
+  const strides = shape.slice();
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     const extent = shape[axis]!;
     if (!Number.isSafeInteger(extent) || extent < 1) {
@@ -76,7 +77,7 @@ export function contiguousLayout(shape: Shape, label = "tensor"): Layout {
     count *= extent;
     if (count > Number.MAX_SAFE_INTEGER) throw overflow(shape, label);
   }
-  return new Layout([...shape], strides, 0);
+  return new Layout(shape.slice(), strides, 0);
 }
 
 /**

@@ -55,6 +55,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
   readonly #deferred = new Set<Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #closed = false;
+  /** The least that was pooled since the last {@link decay}: so much nobody has wanted. */
+  #leastPooledBytes = 0;
   /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
   duties: Duties | null = null;
 
@@ -103,6 +105,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
       if (slot === undefined) return undefined;
       slot.pooled = false;
       this.#pooledBytes -= size;
+      this.#leastPooledBytes = Math.min(this.#leastPooledBytes, this.#pooledBytes);
       if (!hasFailed(slot)) return slot;
       this.#destroy(slot);
     }
@@ -249,6 +252,18 @@ export class PinnedHeap extends Region<PinnedBlock> {
         }
       }
     }
+  }
+
+  /** Destroys as many pooled buffers as nobody has used since the call before. Whether some are left. */
+  decay(): boolean {
+    this.trim(this.#pooledBytes - Math.min(this.#leastPooledBytes, this.#pooledBytes));
+    this.#leastPooledBytes = this.#pooledBytes;
+    return this.#pooledBytes > 0;
+  }
+
+  /** Bytes of buffers that are kept for later. */
+  get pooledBytes(): number {
+    return this.#pooledBytes;
   }
 
   /** Settles when nothing that was disposed is still in flight, and nobody reads or writes any block. */

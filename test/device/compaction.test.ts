@@ -119,6 +119,26 @@ test("memory in pieces serves a request that needs it in one, before it is refus
   await rt.dispose();
 });
 
+test("room is made by moving what lies in the way, and no more", async () => {
+  const rt = await open();
+  const tensors = fill(rt, 16);
+  const gone = [1, 3, 6, 9, 12];
+  for (const index of gone) tensors[index]!.dispose();
+  const kept = tensors.filter((_, index) => !gone.includes(index));
+  expect(rt.storage()).toMatchObject({ freeBytes: 5 * (MiB / 4), largestFreeBytes: MiB / 4 });
+  await rt.sync();
+  // Only the third quarter of the first slab is between two holes.
+  const large = rt.full([MiB / 8], 99, { dtype: "float32", label: "large" });
+  const { tightened, compacted, refused } = rt.stats().ladder;
+  expect([tightened + compacted, refused]).toEqual([1, 0]);
+  expect(rt.storage().freeBytes).toBe(3 * (MiB / 4));
+  expect(rt.stats().slabs.count).toBe(4);
+  expect(new Set(await large.data())).toEqual(new Set([99]));
+  await expectNumbers(kept);
+  for (const tensor of [...kept, large]) tensor.dispose();
+  await rt.dispose();
+});
+
 test("nothing of a quarter's size is made for a compaction: only copies", async () => {
   const rt = await open(2);
   const x = rt.zeros(quarter.shape, { dtype: "float32" });

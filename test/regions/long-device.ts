@@ -44,6 +44,8 @@ async function openDevice(): Promise<Device> {
     device,
     branches,
     bytes(block) {
+      // What was moved to make room has not arrived before it is submitted.
+      stream.flush();
       const buffer = pool.slab(table.slab[block.row]!).buffer as unknown as SimulatedBuffer;
       return buffer.memory.subarray(block.byteOffset, block.byteOffset + block.byteLength);
     },

@@ -6,7 +6,7 @@
 
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import type { DeviceHeap } from "./device-heap.ts";
-import type { SlabPool } from "./slab-pool.ts";
+import type { Place, SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
 
 /** Copies a range of one slab to another, in the order of the command stream. */
@@ -24,6 +24,16 @@ export interface CompactionResult {
   /** Slabs that nothing is left in: `trim()` gives them back. */
   readonly emptiedSlabs: number;
 }
+
+/** A range of a slab, and what is in its way. */
+interface Passage {
+  readonly slab: Slab;
+  readonly blocks: readonly DeviceAllocation[];
+  readonly liveBytes: number;
+}
+
+/** Of the cheapest ones so many are tried: what lies in one may fit nowhere else. */
+const passagesTried = 8;
 
 export class Compactor {
   readonly #pool: SlabPool;
@@ -74,6 +84,69 @@ export class Compactor {
     return { movedBytes, movedBlocks, emptiedSlabs };
   }
 
+  /**
+   * Makes a free range of `byteLength` bytes, by moving what lies in its way out to free ranges of other
+   * slabs: no more than the range is long. False, and nothing has moved, where there is no such range.
+   * O(live blocks).
+   */
+  makeRoom(byteLength: number): boolean {
+    const passages: Passage[] = [];
+    for (const [slab, blocks] of this.#movable()) {
+      const passage = this.#cheapestPassage(slab, blocks, byteLength);
+      if (passage !== null) passages.push(passage);
+    }
+    passages.sort((a, b) => a.liveBytes - b.liveBytes);
+    return passages.slice(0, passagesTried).some((passage) => this.#evacuate(passage));
+  }
+
+  /** The range of a slab with the fewest live bytes in it: it begins where a block ends, or the slab begins. */
+  #cheapestPassage(
+    slab: Slab,
+    blocks: readonly DeviceAllocation[],
+    byteLength: number,
+  ): Passage | null {
+    const { offset, extent } = this.#table;
+    const sorted = blocks.toSorted((a, b) => offset[a.row]! - offset[b.row]!);
+    const startOf = (at: number): number => offset[sorted[at]!.row]!;
+    let best: { first: number; last: number; liveBytes: number } | null = null;
+    let liveBytes = 0;
+    let last = 0;
+    // The passage starts right behind block `first - 1`.
+    for (let first = 0; first <= sorted.length; first++) {
+      const start = first === 0 ? 0 : startOf(first - 1) + extent[sorted[first - 1]!.row]!;
+      if (start + byteLength > slab.byteLength) break;
+      while (last < sorted.length && startOf(last) < start + byteLength) {
+        liveBytes += extent[sorted[last]!.row]!;
+        last++;
+      }
+      if (best === null || liveBytes < best.liveBytes) best = { first, last, liveBytes };
+      if (first < last) liveBytes -= extent[sorted[first]!.row]!;
+      else last = Math.max(last, first + 1);
+    }
+    if (best === null) return null;
+    return { slab, blocks: sorted.slice(best.first, best.last), liveBytes: best.liveBytes };
+  }
+
+  /** Moves the blocks of a passage to other slabs: all of them, or none. */
+  #evacuate({ slab, blocks }: Passage): boolean {
+    const { extent } = this.#table;
+    const others = this.#pool.slabs
+      .filter((other) => other !== slab && other.failure === null)
+      .sort((a, b) => usedBytes(b) - usedBytes(a));
+    const places: Place[] = [];
+    const largestFirst = blocks.toSorted((a, b) => extent[b.row]! - extent[a.row]!);
+    for (const block of largestFirst) {
+      const place = this.#pool.placeIn(others, extent[block.row]!);
+      if (place === null) {
+        for (const taken of places) taken.slab.allocator.free(taken.node);
+        return false;
+      }
+      places.push(place);
+    }
+    for (const [index, block] of largestFirst.entries()) this.#moveTo(block, slab, places[index]!);
+    return true;
+  }
+
   /** Blocks of the heap by slab; slabs with anything that cannot move are left out. */
   #movable(): Map<Slab, DeviceAllocation[]> {
     const { slab, node } = this.#table;
@@ -95,19 +168,22 @@ export class Compactor {
   }
 
   #moveOut(block: DeviceAllocation, source: Slab, targets: readonly Slab[]): Slab | null {
+    const place = this.#pool.placeIn(targets, this.#table.extent[block.row]!);
+    if (place === null) return null;
+    this.#moveTo(block, source, place);
+    return place.slab;
+  }
+
+  #moveTo(block: DeviceAllocation, source: Slab, place: Place): void {
     const { row } = block;
     const table = this.#table;
-    const extent = table.extent[row]!;
-    const place = this.#pool.placeIn(targets, extent);
-    if (place === null) return null;
     const offset = place.slab.allocator.offsetOf(place.node) * place.slab.granuleBytes;
-    this.#move(source, table.offset[row]!, place.slab, offset, extent);
+    this.#move(source, table.offset[row]!, place.slab, offset, table.extent[row]!);
     // The queue is in order: whoever gets the old bytes writes them after the copy.
     source.allocator.free(table.node[row]!);
     table.slab[row] = place.slab.index;
     table.offset[row] = offset;
     table.node[row] = place.node;
-    return place.slab;
   }
 }
 

@@ -59,8 +59,9 @@ export class DeviceArena extends DeviceRegion {
       throw error;
     }
     const { slab } = page;
-    const offset = page.start + page.used;
-    page.used += extent;
+    const hole = page.holes.take(extent);
+    const offset = page.start + (hole < 0 ? page.used : hole);
+    if (hole < 0) page.used += extent;
     this.#ledger.allocated(byteLength, extent - byteLength);
     const block = this.table.add(this, slab.index, -1, offset, extent, byteLength, label);
     this.#blocks.push(block);
@@ -72,7 +73,8 @@ export class DeviceArena extends DeviceRegion {
   #page(extent: number, avoid: number, label: string): DevicePage {
     let other: DevicePage | null = null;
     for (const page of this.#open) {
-      if (page.byteLength - page.used < extent || page.slab.failure !== null) continue;
+      const hasRoom = page.byteLength - page.used >= extent || page.holes.fits(extent);
+      if (!hasRoom || page.slab.failure !== null) continue;
       if (page.slab.index >= 31 || (avoid & (1 << page.slab.index)) === 0) return page;
       other ??= page;
     }
@@ -89,14 +91,17 @@ export class DeviceArena extends DeviceRegion {
     if (rival >= 0) {
       const [full] = this.#open.splice(rival, 1);
       // What is left of it stays unused until the end: neither live nor free.
-      this.#ledger.defer(full!.byteLength - full!.used);
+      this.#ledger.defer(full!.byteLength - full!.used + full!.holes.byteLength);
       this.#full.push(full!);
     }
     this.#open.push(page);
     return page;
   }
 
-  /** Drops one reference. A block with a page of its own gives it back now, others at the end. */
+  /**
+   * Drops one reference. A block with a page of its own gives that back now; the bytes of another are
+   * taken by the arena's next block that they suffice for.
+   */
   free(block: DeviceAllocation): void {
     this.table.checkFree(block, this);
     const { row } = block;
@@ -104,7 +109,8 @@ export class DeviceArena extends DeviceRegion {
     if (this.table.references[row]! > 0) return;
     this.observer?.freed(this, block);
     const extent = this.table.extent[row]!;
-    const end = this.table.offset[row]! + extent;
+    const offset = this.table.offset[row]!;
+    const end = offset + extent;
     const slab = this.table.slab[row]!;
     const isLost = this.table.node[row] === lostNode;
     this.table.remove(block);
@@ -116,11 +122,12 @@ export class DeviceArena extends DeviceRegion {
       return;
     }
     const open = this.#open.find(
-      (page) => !isLost && page.slab.index === slab && page.start + page.used === end,
+      ({ slab: home, start, used }) =>
+        !isLost && home.index === slab && offset >= start && end <= start + used,
     );
-    // The last block of an open page: the bump goes back. Any other waits for the end of the arena.
-    if (open !== undefined) open.used -= extent;
-    else this.#ledger.defer(extent);
+    if (open !== undefined && reclaim(open, offset - open.start, extent)) return;
+    // A page that is full, or has too many holes: its bytes wait for the end of the arena.
+    this.#ledger.defer(extent);
   }
 
   #return(page: DevicePage): void {
@@ -149,4 +156,12 @@ export class DeviceArena extends DeviceRegion {
   protected owns(block: DeviceAllocation): boolean {
     return block.region === this;
   }
+}
+
+/** Gives bytes back to an open page: off its end, or as a hole. */
+function reclaim(page: DevicePage, start: number, byteLength: number): boolean {
+  const { holes } = page;
+  if (start + byteLength < page.used) return holes.add(start, start + byteLength);
+  page.used = holes.shrink(start);
+  return true;
 }

@@ -2,6 +2,7 @@
 
 import { RegionLedger } from "../../host/statistics.ts";
 import type { DeviceHeap } from "./device-heap.ts";
+import { PageHoles } from "./page-holes.ts";
 import type { Place, SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
 
@@ -11,8 +12,10 @@ export interface DevicePage {
   readonly node: number;
   readonly start: number;
   readonly byteLength: number;
-  /** Bytes handed out. */
+  /** Bytes handed out, from the start on. */
   used: number;
+  /** Among them: what came back early. */
+  readonly holes: PageHoles;
   /** Whether one block takes all of it, so that it can go back before the arena ends. */
   readonly isDedicated: boolean;
 }
@@ -57,6 +60,7 @@ export class DevicePagePool {
       start: slab.allocator.offsetOf(node) * slab.granuleBytes,
       byteLength: slab.allocator.sizeOf(node) * slab.granuleBytes,
       used: 0,
+      holes: new PageHoles(),
       isDedicated: byteLength > this.pageBytes / 2,
     };
     slab.leasedBytes += page.byteLength;

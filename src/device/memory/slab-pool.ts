@@ -235,7 +235,9 @@ export class SlabPool {
       const isAvoided = slab.index < 31 && (avoid & (1 << slab.index)) !== 0;
       if (isAvoided !== avoided) continue;
       const node = slab.allocator.allocate(units, isThorough);
-      if (node >= 0) return { slab, node };
+      if (node < 0) continue;
+      slab.isIdle = false;
+      return { slab, node };
     }
     return null;
   }
@@ -326,6 +328,29 @@ export class SlabPool {
     return bytes;
   }
 
+  /** Destroys slabs that have been empty since the call before. Whether empty ones are left. O(slabs). */
+  decay(): boolean {
+    const empty = this.slabs.filter(({ isEmpty }) => isEmpty);
+    if (empty.length === 0 || !this.settle()) return empty.length > 0;
+    let left = 0;
+    for (const slab of empty) {
+      if (slab.isIdle) {
+        this.#destroy(slab);
+      } else {
+        slab.isIdle = true;
+        left++;
+      }
+    }
+    return left > 0;
+  }
+
+  /** Bytes of slabs that nothing is in. O(slabs). */
+  get emptyBytes(): number {
+    let bytes = 0;
+    for (const slab of this.#slabs) if (slab?.isEmpty === true) bytes += slab.byteLength;
+    return bytes;
+  }
+
   #destroy(slab: Slab): void {
     if (this.#slabs[slab.index] !== slab) return;
     this.#slabs[slab.index] = null;
@@ -352,21 +377,12 @@ export class SlabPool {
     this.onDrop();
   }
 
-  /** Every slab is gone with its device. */
-  lose(failure: MoorageError): void {
+  /** Every slab goes: with its device, where there is a failure to tell. */
+  close(failure: MoorageError | null = null): void {
     for (const slab of this.#slabs) {
       if (slab === null) continue;
       slab.failure ??= failure;
       this.#destroy(slab);
-    }
-  }
-
-  /** Destroys every slab. */
-  close(): void {
-    for (const slab of this.#slabs) {
-      if (slab === null) continue;
-      if (slab.isForeign) this.drop(slab);
-      else this.#destroy(slab);
     }
   }
 

@@ -22,6 +22,8 @@ export class Slab {
   /** Counts in granules of {@link granuleBytes}. */
   readonly allocator: OffsetAllocator;
   readonly granuleBytes: number;
+  /** Whether it has been empty since the last look at what may go back. */
+  isIdle = false;
   /** Bytes leased to arenas. */
   leasedBytes = 0;
   /** Why the platform refused this slab, once it has. */

@@ -50,6 +50,8 @@ export class CommandStream {
   readonly #held: HeldWork;
   /** Copies and writes, in stream order or around it. */
   readonly copies: Copies;
+  /** Told after a task that recorded something. */
+  onEndOfTask: () => void = () => {};
   #waiters: (() => void)[] = [];
   #isScheduled = false;
   #lost: MoorageError | null = null;
@@ -273,13 +275,20 @@ export class CommandStream {
     this.#submit();
   }
 
+  readonly #endOfTask = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+    this.onEndOfTask();
+  };
+
   /** @internal Flushes at the end of the running task. */
   schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    afterThisTask(() => {
-      this.#isScheduled = false;
-      this.flush();
+    // A read submits what it records at once: then there is nothing left to ask a task for.
+    queueMicrotask(() => {
+      if (this.#recorder.hasWork || this.isHolding) afterThisTask(this.#endOfTask);
+      else this.#endOfTask();
     });
   }
 }
