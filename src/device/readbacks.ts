@@ -31,6 +31,13 @@ interface Piece {
   readonly byteLength: number;
 }
 
+/** Copies into a buffer, which is mapped once they are submitted. */
+interface RecordedRead {
+  readonly block: PinnedBlock;
+  readonly tickets: readonly CopyTicket[];
+  readonly submitted: Promise<void>;
+}
+
 interface Mapped {
   readonly pinned: PinnedBlock;
   readonly pieces: readonly Piece[];
@@ -219,7 +226,7 @@ export class Readbacks {
     const blocks = tensors.map(({ block }) => block);
     const pinned = await this.#recorded(request, pieces, blocks);
     try {
-      await this.#stream.whenSubmitted(true);
+      await pinned.submitted;
       const failed = pinned.tickets.find(({ failure }) => failure !== null);
       if (failed !== undefined) throw failed.failure!;
       await pinned.block.map();
@@ -236,7 +243,7 @@ export class Readbacks {
     request: PinnedRequest,
     pieces: readonly Piece[],
     blocks: readonly DeviceAllocation[],
-  ): Promise<{ readonly block: PinnedBlock; readonly tickets: readonly CopyTicket[] }> {
+  ): Promise<RecordedRead> {
     const first = this.#pinned.tryAlloc(request);
     if (first.ok) {
       this.#held++;
@@ -279,10 +286,11 @@ export class Readbacks {
     block: PinnedBlock,
     pieces: readonly Piece[],
     blocks: readonly DeviceAllocation[],
-  ): { readonly block: PinnedBlock; readonly tickets: readonly CopyTicket[] } {
+  ): RecordedRead {
     try {
       const tickets = pieces.map((piece, index) => this.#copy(piece, blocks[index]!, block));
-      return { block, tickets };
+      // In the task of the call, not after an await: the end of the task has nothing to submit then.
+      return { block, tickets, submitted: this.#stream.whenSubmitted(true) };
     } catch (error) {
       this.#release(block);
       throw error;

@@ -132,3 +132,16 @@ test("a large read that does not find staging for all its pieces waits for the o
   for (const one of [x, y]) one.dispose();
   await own.dispose();
 });
+
+test("a read is submitted in the task that asks for it, and asks for no other task", async () => {
+  const own = await openRuntime();
+  const x = own.tensor(counting(8), { shape: [8], dtype: "float32" });
+  await x.data();
+  const before = own.stats().submitCount;
+  const reading = x.data();
+  expect(own.stats().submitCount).toBe(before + 1);
+  expect(await reading).toEqual(counting(8));
+  expect(own.stats().submitCount).toBe(before + 1);
+  x.dispose();
+  await own.dispose();
+});
