@@ -10,40 +10,31 @@ import { byteSize, contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor } from "./executor.ts";
+import { Lease } from "./lease.ts";
 import type { BlockRegion, BlockTable, DeviceAllocation } from "./memory/block-table.ts";
 import { bufferUsage } from "./memory/gpu-constants.ts";
 import type { SlabPool } from "./memory/slab-pool.ts";
 import type { LabelOptions } from "./tensor-factory.ts";
 import { Tensor } from "./tensor.ts";
 
-/** A tensor's memory as a binding takes it, until it is disposed. */
-export class BindingLease implements Disposable {
+/**
+ * A tensor's memory as a binding takes it, until it is disposed; from then on the tensor may move and
+ * end. Submit what uses the range before that.
+ */
+export class BindingLease extends Lease {
   /** A large buffer that other tensors lie in too: touch no byte outside of the range. */
   readonly buffer: GPUBuffer;
   /** In bytes, a multiple of the device's binding alignment. */
   readonly offset: number;
   /** In bytes, a multiple of 4. */
   readonly size: number;
-  readonly #end: () => void;
-  #isEnded = false;
 
   /** @internal */
   constructor(buffer: GPUBuffer, offset: number, size: number, end: () => void) {
+    super(end);
     this.buffer = buffer;
     this.offset = offset;
     this.size = size;
-    this.#end = end;
-  }
-
-  /** From now on the tensor may move and end. Submit what uses the range before. Twice is harmless. */
-  dispose(): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
-    this.#end();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
 

@@ -12,6 +12,7 @@ import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { deadHandle } from "../host/region.ts";
 import { MiB } from "../host/units.ts";
 import type { AnyTensor } from "./executor.ts";
+import { Lease } from "./lease.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
@@ -332,33 +333,20 @@ function pieceBytesOf(total: number): number {
 }
 
 /** A tensor's elements in mapped memory, until it is disposed: then the array has length 0. */
-export class ReadLease<D extends DType = DType> implements Disposable {
+export class ReadLease<D extends DType = DType> extends Lease {
   readonly #data: ArrayOf[D];
   readonly #label: string;
-  readonly #end: () => void;
-  #isEnded = false;
 
   /** @internal */
   constructor(data: ArrayOf[D], label: string, end: () => void) {
+    super(end);
     this.#data = data;
     this.#label = label;
-    this.#end = end;
   }
 
   /** A real typed array over the mapped buffer. Throws `USE_AFTER_DISPOSE` after the end. */
   get data(): ArrayOf[D] {
-    if (this.#isEnded) throw deadHandle(`lease of ${this.#label}`, "pinned heap");
+    if (this.isEnded) throw deadHandle(`lease of ${this.#label}`, "pinned heap");
     return this.#data;
-  }
-
-  /** Gives the memory back, which detaches the array. Twice is harmless. */
-  dispose(): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
-    this.#end();
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 }
