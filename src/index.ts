@@ -5,7 +5,8 @@ export { createRuntime, Runtime } from "./device/runtime.ts";
 export type { ArraysOf } from "./device/runtime.ts";
 export type { RuntimeOptions } from "./device/runtime-options.ts";
 export type { Budget } from "./device/budget.ts";
-export type { LiveAllocation, RuntimeStats } from "./device/report.ts";
+export type { LiveAllocation } from "./device/live-allocations.ts";
+export type { RuntimeStats } from "./device/report.ts";
 export type { CompactionResult } from "./device/memory/compaction.ts";
 export type { StorageReport } from "./device/memory/device-heap.ts";
 export type { GpuBufferStats } from "./device/memory/gpu-memory.ts";
@@ -26,7 +27,7 @@ export type { Branded, Owned } from "./host/lifetime.ts";
 export { GrowableTensor } from "./device/growable-tensor.ts";
 export type { GrowableOptions } from "./device/growable-tensor.ts";
 export type { ByteProducer, WriteFromOptions } from "./device/write-from.ts";
-export { ReadLease } from "./device/readbacks.ts";
+export { Lease, ReadLease } from "./device/lease.ts";
 export { PinnedTensor } from "./host/pinned-tensor.ts";
 export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
 export { HostTensor, hostTensor } from "./host/tensor/host-tensor.ts";
@@ -37,7 +38,8 @@ export type {
   NestedArray,
 } from "./host/tensor/host-region.ts";
 export type { Operations, AxisOptions, ReduceOptions, SumDtype } from "./device/operations.ts";
-export type { RestoreResult, SourceReader } from "./device/restore.ts";
+export type { SourceReader } from "./device/memory/block-table.ts";
+export type { RestoreResult } from "./device/restore.ts";
 export type {
   LabelOptions,
   SourceOptions,

@@ -9,10 +9,9 @@ import type { ArrayOf, DType } from "../host/dtype.ts";
 import { DeviceError, MoorageError } from "../host/errors.ts";
 import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
-import { deadHandle } from "../host/region.ts";
 import { MiB } from "../host/units.ts";
 import type { AnyTensor } from "./executor.ts";
-import { Lease } from "./lease.ts";
+import { ReadLease } from "./lease.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
@@ -330,23 +329,4 @@ function bytesOf({ layout, dtype }: AnyTensor): number {
 /** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
 function pieceBytesOf(total: number): number {
   return total > 16 * MiB ? 4 * MiB : MiB;
-}
-
-/** A tensor's elements in mapped memory, until it is disposed: then the array has length 0. */
-export class ReadLease<D extends DType = DType> extends Lease {
-  readonly #data: ArrayOf[D];
-  readonly #label: string;
-
-  /** @internal */
-  constructor(data: ArrayOf[D], label: string, end: () => void) {
-    super(end);
-    this.#data = data;
-    this.#label = label;
-  }
-
-  /** A real typed array over the mapped buffer. Throws `USE_AFTER_DISPOSE` after the end. */
-  get data(): ArrayOf[D] {
-    if (this.isEnded) throw deadHandle(`lease of ${this.#label}`, "pinned heap");
-    return this.#data;
-  }
 }

@@ -1,23 +1,11 @@
 /** What a runtime can say of its memory: numbers first, then the same numbers for people. */
 
-import type { PinnedBlock } from "../host/pinned-block.ts";
 import type { Balance, RegionStats } from "../host/statistics.ts";
 import { formatBytes } from "../host/units.ts";
 import type { DeviceContext } from "./context.ts";
-import { DeviceAllocation } from "./memory/block-table.ts";
+import type { LiveAllocation } from "./live-allocations.ts";
 import type { GpuBufferStats } from "./memory/gpu-memory.ts";
 import type { LadderCounts } from "./memory/ladder.ts";
-
-/** Something that is still allocated. */
-export interface LiveAllocation {
-  readonly label: string;
-  readonly region: string;
-  readonly byteLength: number;
-  /** Since when, where the runtime has diagnostics. */
-  readonly ageMs?: number;
-  /** Where it was made, where the runtime's diagnostics sampled it. */
-  readonly stack?: string | undefined;
-}
 
 /** The statistics of a runtime at one instant. */
 export interface RuntimeStats {
@@ -82,28 +70,6 @@ function sumOf(regions: readonly Balance[]): Balance {
     freeBytes: sum("freeBytes"),
     reservedBytes: sum("reservedBytes"),
   };
-}
-
-/** An allocation that lives until it is disposed. */
-export type LongLived = DeviceAllocation | PinnedBlock;
-
-/** What lives outside of scopes, and has not been disposed. O(live). */
-export function longLived(context: DeviceContext): LongLived[] {
-  const onHeap = Array.from(context.table.live()).filter(({ region }) => region === context.heap);
-  return [...onHeap, ...context.pinned.blocks()];
-}
-
-export function describe(context: DeviceContext, allocation: LongLived): LiveAllocation {
-  const { label, byteLength } = allocation;
-  const region = allocation instanceof DeviceAllocation ? allocation.region : context.pinned;
-  const origin = context.diagnostics?.originOf(region, allocation);
-  return { label, region: region.label, byteLength, ...origin };
-}
-
-/** What lives until it is disposed or its scope ends. O(live). */
-export function liveAllocations(context: DeviceContext): LiveAllocation[] {
-  const all: LongLived[] = [...context.table.live(), ...context.pinned.blocks()];
-  return all.map((allocation) => describe(context, allocation));
 }
 
 /** A table of all regions, and every live allocation by label. */

@@ -7,10 +7,7 @@
 import { DeviceError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { DeviceContext } from "./context.ts";
-import type { DeviceAllocation } from "./memory/block-table.ts";
-
-/** Gives a tensor's elements again. */
-export type SourceReader = () => ArrayBufferView | Promise<ArrayBufferView>;
+import type { DeviceAllocation, SourceReader } from "./memory/block-table.ts";
 
 export interface RestoreResult {
   /** Tensors of the heap that have their elements again. */

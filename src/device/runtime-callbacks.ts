@@ -1,7 +1,7 @@
 /** What a runtime tells, and whom, where nobody has asked to be told. */
 
 import type { MoorageError } from "../host/errors.ts";
-import type { LiveAllocation } from "./report.ts";
+import type { LiveAllocation } from "./live-allocations.ts";
 
 /** A callback whose own failure ends no operation of the runtime: it is thrown in a task apart. */
 export function guarded(callback: (error: MoorageError) => void): (error: MoorageError) => void {

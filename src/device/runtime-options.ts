@@ -4,7 +4,7 @@ import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
 import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { Budget } from "./budget.ts";
-import type { LiveAllocation } from "./report.ts";
+import type { LiveAllocation } from "./live-allocations.ts";
 
 export interface RuntimeOptions {
   /** Names the runtime in errors and reports. */

@@ -16,10 +16,10 @@ import type { Placer } from "./executor.ts";
 import { handlesIn } from "./handles-in.ts";
 import type { Handle } from "./handles-in.ts";
 import { copyOperation } from "./kernels/builtin.ts";
+import { describe, longLived } from "./live-allocations.ts";
+import type { LiveAllocation } from "./live-allocations.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
 import { Operations } from "./operations.ts";
-import { describe, longLived } from "./report.ts";
-import type { LiveAllocation } from "./report.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorInput } from "./tensor.ts";
 

@@ -10,8 +10,8 @@ import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { castOperation, copyOperation, fillOperation } from "./kernels/builtin.ts";
+import type { SourceReader } from "./memory/block-table.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
-import type { SourceReader } from "./restore.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
 import { requireCount } from "./transfers.ts";
 

@@ -13,8 +13,8 @@ import {
 } from "../host/layout.ts";
 import type { Layout, Shape, SliceRange } from "../host/layout.ts";
 import type { lifetime, Owned } from "../host/lifetime.ts";
+import type { ReadLease } from "./lease.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
-import type { ReadLease } from "./readbacks.ts";
 
 /** Numbers nested like the shape of the tensor they came from. */
 export type NestedNumbers = number | NestedNumbers[];

@@ -9,7 +9,6 @@ import type { MoorageError } from "../../host/errors.ts";
 import { doubleFree, foreignHandle, requireAlive } from "../../host/region.ts";
 import type { Allocation } from "../../host/region.ts";
 import type { RegionKind } from "../../host/statistics.ts";
-import type { SourceReader } from "../restore.ts";
 
 /** A key unlike that of every block, ever: the row and its generation in one number below 2^53. */
 export type BlockKey = number;
@@ -18,6 +17,9 @@ const rowLimit = 2 ** 24;
 
 /** The node of a block whose slab is gone. */
 export const lostNode = -2;
+
+/** Gives a tensor's elements again, after a loss of the device. */
+export type SourceReader = () => ArrayBufferView | Promise<ArrayBufferView>;
 
 /** What a block has to know of the region that gave it. */
 export interface BlockRegion {

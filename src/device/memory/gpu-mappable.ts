@@ -3,16 +3,22 @@
 import { OutOfMemoryError } from "../../host/errors.ts";
 import type { MoorageError } from "../../host/errors.ts";
 import type { MappableBuffer, MappableSource, PinnedDirection } from "../../host/pinned-block.ts";
-import type { CommandStream } from "../stream/command-stream.ts";
 import { bufferUsage } from "./gpu-constants.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 
+/** The part of the command stream that staging waits for, and holds back. */
+export interface Submissions {
+  requireDevice(): void;
+  hold(settled: Promise<void>): void;
+  whenSubmitted(urgent: boolean): Promise<void>;
+}
+
 export class GpuMappableSource implements MappableSource {
   readonly #memory: GpuMemory;
-  readonly #stream: () => CommandStream;
+  readonly #stream: () => Submissions;
 
   /** `stream` is asked each time: another device has another. */
-  constructor(memory: GpuMemory, stream: () => CommandStream) {
+  constructor(memory: GpuMemory, stream: () => Submissions) {
     this.#memory = memory;
     this.#stream = stream;
   }
