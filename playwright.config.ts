@@ -8,12 +8,20 @@ import { findSoftwarePackage } from "./src/software-adapter.ts";
 // Workers read this file again, and must come to the same port.
 const port = (process.env["MOORAGE_PAGE_PORT"] ??= String(await freePort()));
 
+const timed = "recording.spec.ts";
+
 export default defineConfig({
   testDir: "test/browser",
   testMatch: "*.spec.ts",
   outputDir: "test-results",
   timeout: 60_000,
-  workers: 1,
+  workers: 2,
+  fullyParallel: true,
+  projects: [
+    { name: "side by side", testIgnore: timed },
+    // It measures microseconds: alone on the machine, after all the rest.
+    { name: "alone", testMatch: timed, dependencies: ["side by side"] },
+  ],
   forbidOnly: process.env["CI"] !== undefined,
   reporter: [["line"]],
   use: { baseURL: `http://localhost:${port}`, launchOptions: browser() },

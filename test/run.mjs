@@ -22,10 +22,13 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const notRun = [];
+/** What a second driver can change. The demo's command line and its PNG are the same on all. */
 const deviceTests = [
   "test/device",
   "test/regions/device",
-  "test/demo",
+  "test/demo/acceptance",
+  "test/demo/budget",
+  "test/demo/edge-map",
   "test/bench/floor",
   "test/bench/peers",
 ];
