@@ -26,9 +26,9 @@ import type { MatmulKernels } from "./kernels/matmul.ts";
 import type { AxisKernels } from "./kernels/reductions.ts";
 import type { ReadLease } from "./lease.ts";
 import { liveAllocations } from "./live-allocations.ts";
+import { BlockMover } from "./memory/block-mover.ts";
 import { BlockTable } from "./memory/block-table.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
-import { Compactor } from "./memory/compaction.ts";
 import { Decay } from "./memory/decay.ts";
 import { DeviceArena } from "./memory/device-arena.ts";
 import { DeviceHeap } from "./memory/device-heap.ts";
@@ -37,6 +37,7 @@ import type { BlockCopy } from "./memory/device-region.ts";
 import { ForeignBuffers } from "./memory/foreign-buffers.ts";
 import { GpuMappableSource } from "./memory/gpu-mappable.ts";
 import { GpuMemory } from "./memory/gpu-memory.ts";
+import { emptySlabs, makeRoom } from "./memory/make-room.ts";
 import { SlabPool } from "./memory/slab-pool.ts";
 import type { Readbacks } from "./readbacks.ts";
 import type { Snapshot } from "./readbacks.ts";
@@ -66,7 +67,7 @@ export class DeviceContext implements TensorHost {
   readonly table = new BlockTable();
   readonly groups = new BindGroups();
   readonly heap: DeviceHeap;
-  readonly compactor: Compactor;
+  readonly mover: BlockMover;
   readonly foreign: ForeignBuffers;
   readonly pages: DevicePagePool;
   readonly hotPages: PagePool;
@@ -92,9 +93,10 @@ export class DeviceContext implements TensorHost {
     });
     this.heap = new DeviceHeap(this.pool, this.table, this.copy);
     this.foreign = new ForeignBuffers(this.pool, this.table);
-    this.compactor = new Compactor(this.pool, this.table, this.heap, (...move) =>
-      this.stream.copies.moveRange(...move),
-    );
+    this.mover = new BlockMover(this.pool, this.table, this.heap, (...move) => {
+      this.stream.copies.moveRange(...move);
+      this.stream.schedule();
+    });
     this.heap.whenQuiet = async () => {
       await this.stream.whenSubmitted(true);
       await this.device.queue.onSubmittedWorkDone();
@@ -227,9 +229,9 @@ export class DeviceContext implements TensorHost {
     pool.ladder.steps.trimmed = () => this.memory.reclaim();
     pool.ladder.steps.compacted = (neededBytes) => {
       // What waits has its places already; it may not be moved behind its back.
-      if (this.stream.isHolding) return;
-      if (this.compactor.makeRoom(neededBytes)) return;
-      this.compactor.compact();
+      if (this.stream.hasHeldWork) return;
+      if (makeRoom(pool, this.mover, neededBytes)) return;
+      emptySlabs(pool, this.mover, neededBytes);
       pool.trim();
     };
     pool.describe = () => breakdownOf(liveAllocations(this));

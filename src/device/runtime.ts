@@ -16,6 +16,7 @@ import { lend, wrap } from "./interop.ts";
 import type { BindingLease, WrapOptions } from "./interop.ts";
 import { liveAllocations } from "./live-allocations.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
+import { compact } from "./memory/compaction.ts";
 import type { CompactionResult } from "./memory/compaction.ts";
 import type { StorageReport } from "./memory/device-heap.ts";
 import type { DevicePressureListener } from "./memory/ladder.ts";
@@ -285,11 +286,11 @@ export class Runtime extends Operations implements AsyncDisposable {
    * `maxBytes` at most: call it again until `movedBytes` is 0. Tensors stay usable meanwhile.
    */
   async compact(options: { readonly maxBytes?: number } = {}): Promise<CompactionResult> {
-    const { stream, compactor, pool } = this.context;
+    const { stream, mover, pool } = this.context;
     stream.requireDevice();
     // What waits has its places already.
     while (stream.isHolding) await stream.whenSubmitted(true);
-    const result = compactor.compact(options.maxBytes);
+    const result = compact(mover, options.maxBytes);
     pool.trim();
     return result;
   }

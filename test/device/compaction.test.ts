@@ -2,7 +2,7 @@
 
 import { KiB, MiB } from "moorage";
 import type { Runtime, Tensor } from "moorage";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { liveBufferBytes, openRuntime } from "../harness.ts";
 
@@ -147,4 +147,42 @@ test("nothing of a quarter's size is made for a compaction: only copies", async 
   expect(rt.stats().gpuBuffers.createdCount).toBe(created);
   x.dispose();
   await rt.dispose();
+});
+
+describe("a slab that slides together", () => {
+  /** Two slabs: holes in the first are too small for what is asked for, and the second has one of `spare`. */
+  async function openWithHoles(spare: number): Promise<{ rt: Runtime; kept: Tensor[] }> {
+    const rt = await open(2);
+    const sixteenths = Array.from({ length: 32 }, (_, index) =>
+      rt.full([16 * KiB], index, { dtype: "float32", label: `quarter ${index}` }),
+    );
+    await rt.sync();
+    sixteenths[31]!.dispose();
+    const filler = rt.full([16 * KiB - spare / 4], 100, { dtype: "float32", label: "quarter 100" });
+    const gone = sixteenths.filter((_, index) => index < 16 && index % 3 === 1);
+    for (const tensor of gone) tensor.dispose();
+    const kept = sixteenths.filter((tensor, index) => index !== 31 && !gone.includes(tensor));
+    return { rt, kept: [...kept, filler] };
+  }
+
+  test.each([64 * KiB - 256, 24 * KiB, 9984])(
+    "through %i bytes of another, and everything in it is as it was",
+    async (spare) => {
+      const { rt, kept } = await openWithHoles(spare);
+      const view = kept[8]!.slice([100, 200]);
+      const number = Number(kept[8]!.label.slice(8));
+      const sum = rt.add(kept[1]!, kept[9]!);
+      const expected = Number(kept[1]!.label.slice(8)) + Number(kept[9]!.label.slice(8));
+      expect(rt.storage().largestFreeBytes).toBe(64 * KiB);
+      sum.dispose();
+      const large = rt.full([64 * KiB], -1, { dtype: "float32", label: "quarter -1" });
+      expect(rt.stats().slabs.count).toBe(2);
+      await expectNumbers([...kept, large]);
+      expect(new Set(await view.data())).toEqual(new Set([number]));
+      const again = rt.add(kept[1]!, kept[9]!);
+      expect(new Set(await again.data())).toEqual(new Set([expected]));
+      for (const tensor of [...kept, large, again]) tensor.dispose();
+      await rt.dispose();
+    },
+  );
 });

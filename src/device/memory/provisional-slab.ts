@@ -28,7 +28,9 @@ export function provisionalSlab(
   const { device } = memory;
   let slab: Slab | undefined;
   const settle = (error: unknown): void => {
-    if (slab === undefined || error === null) return;
+    if (slab === undefined) return;
+    slab.isReady = error === null;
+    if (error === null) return;
     slab.failure = failureOf(slab, error, label);
     onRefused(slab);
   };

@@ -14,13 +14,11 @@ import type { GpuMemory } from "./gpu-memory.ts";
 import { Ladder } from "./ladder.ts";
 import type { DevicePressureEvent } from "./ladder.ts";
 import { provisionalSlab } from "./provisional-slab.ts";
+import { looseness, slabSize, spareBytes } from "./slab-size.ts";
 import { Slab } from "./slab.ts";
 
 /** Slabs that may be made for the sake of colour: two inputs and an output differ with three. */
 const colourCount = 3;
-
-/** Reserved over used bytes beyond which memory is moved together before it grows. */
-const looseness = 1.2;
 
 export interface SlabPoolOptions {
   /** All slabs together never pass this. */
@@ -109,7 +107,7 @@ export class SlabPool {
 
   /** Bytes that could still be handed out: free ones in slabs, and slabs not yet made. */
   get availableBytes(): number {
-    return this.freeBytes + this.#growableBytes;
+    return this.freeBytes + this.growableBytes;
   }
 
   get freeBytes(): number {
@@ -120,7 +118,8 @@ export class SlabPool {
     return bytes;
   }
 
-  get #growableBytes(): number {
+  /** What slabs could still be made of. */
+  get growableBytes(): number {
     return Math.max(
       0,
       Math.min(this.#budgetBytes - this.#reservedBytes, this.#memory.availableBytes),
@@ -151,7 +150,7 @@ export class SlabPool {
     this.#requireBindable(byteLength, label);
     const place = this.#fit(Math.ceil(byteLength / this.granuleBytes), avoid, false);
     if (place !== null) return place;
-    if (this.#slabs.length >= colourCount || this.#growableBytes < byteLength) return null;
+    if (this.#slabs.length >= colourCount || this.growableBytes < byteLength) return null;
     return this.#placeInNewSlab(byteLength, label);
   }
 
@@ -172,7 +171,13 @@ export class SlabPool {
       const slab = this.#create(byteLength, label);
       return { slab, node: slab.allocator.allocate(units) };
     };
-    if (needed <= this.#growableBytes) {
+    // Near the end of the budget an empty slab is worth more as room for one of another size.
+    if (
+      needed > this.growableBytes - spareBytes(this.#budgetBytes, this.#slabBytes) &&
+      this.emptyBytes > 0
+    )
+      this.trim();
+    if (needed <= this.growableBytes) {
       if (this.#reservedBytes + needed > this.#softBytes) {
         this.ladder.soften(this.#pressure(needed, "soft"));
         const place = this.#fit(units, 0, false, true);
@@ -184,7 +189,7 @@ export class SlabPool {
       this.#pressure(needed, "refused"),
       () =>
         // Before anything is refused the search is thorough.
-        this.#fit(units, 0, false, true) ?? (needed <= this.#growableBytes ? inNewSlab() : null),
+        this.#fit(units, 0, false, true) ?? (needed <= this.growableBytes ? inNewSlab() : null),
     );
     if (place !== null) return place;
     this.ladder.refused();
@@ -261,21 +266,20 @@ export class SlabPool {
 
   #create(byteLength: number, label: string, preferredBytes?: number): Slab {
     const needed = alignUp(byteLength, this.granuleBytes);
-    if (needed > this.#growableBytes) this.#memory.reclaim();
-    if (needed > this.#growableBytes) throw this.#refused(needed, label);
-    // More than is needed, but not so much that it would be loose at once.
-    const used = this.#reservedBytes - this.freeBytes;
-    const roomy = Math.min(
-      this.#reservedBytes / 8,
-      looseness * (used + needed) - this.#reservedBytes,
-    );
-    const preferred = preferredBytes ?? Math.max(this.#slabBytes, roomy);
-    const size =
-      Math.floor(
-        Math.min(Math.max(needed, preferred), this.maxSlabBytes, this.#growableBytes) /
-          this.granuleBytes,
-      ) * this.granuleBytes;
-    const slab = this.#createProvisional(Math.max(size, needed), label);
+    if (needed > this.growableBytes) this.#memory.reclaim();
+    if (needed > this.growableBytes) throw this.#refused(needed, label);
+    const size = slabSize({
+      needed,
+      preferredBytes,
+      slabBytes: this.#slabBytes,
+      usedBytes: this.#reservedBytes - this.freeBytes,
+      reservedBytes: this.#reservedBytes,
+      growableBytes: this.growableBytes,
+      budgetBytes: this.#budgetBytes,
+      maxSlabBytes: this.maxSlabBytes,
+      granuleBytes: this.granuleBytes,
+    });
+    const slab = this.#createProvisional(size, label);
     this.#reservedBytes += slab.byteLength;
     this.#peakReservedBytes = Math.max(this.#peakReservedBytes, this.#reservedBytes);
     return slab;

@@ -26,6 +26,8 @@ export class Slab {
   isIdle = false;
   /** Bytes leased to arenas. */
   leasedBytes = 0;
+  /** Whether the platform has said that it is there. */
+  isReady = false;
   /** Why the platform refused this slab, once it has. */
   failure: MoorageError | null = null;
   readonly #managed: ManagedBuffer;

@@ -85,8 +85,10 @@ export class CommandStream {
     parts.table.onUnobserved = parts.onError;
     parts.pool.onCreate = (_slab, settled) => this.hold(settled);
     parts.pool.settle = () => {
-      this.flush();
-      return !this.#held.isHolding;
+      // What waits for a slab to exist keeps no other slab: unless something is to be done there.
+      if (this.#held.hasWork) return false;
+      this.#submit();
+      return true;
     };
   }
 
@@ -95,9 +97,14 @@ export class CommandStream {
     return this.#held.isHolding;
   }
 
+  /** Whether anything of what waits touches memory. */
+  get hasHeldWork(): boolean {
+    return this.#held.hasWork;
+  }
+
   /** Holds back what is recorded from now on until `settled` has settled. */
   hold(settled: Promise<void>): void {
-    this.#held.push(() => settled);
+    this.#held.wait(() => settled);
   }
 
   /** Dispatches recorded so far. */
@@ -233,7 +240,7 @@ export class CommandStream {
   whenSubmitted(urgent: boolean): Promise<void> {
     if (this.#held.isHolding) {
       return new Promise((resolve) => {
-        this.#held.push(() => {
+        this.#held.wait(() => {
           if (urgent) this.#submit();
           if (urgent || !this.#recorder.hasWork) resolve();
           else this.#waiters.push(resolve);

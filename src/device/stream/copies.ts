@@ -4,9 +4,9 @@
  */
 
 import type { MoorageError } from "../../host/errors.ts";
+import type { RangeMove } from "../memory/block-mover.ts";
 import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
-import type { RangeMove } from "../memory/compaction.ts";
 import type { MappableGpuBuffer } from "../memory/gpu-mappable.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
 import type { Slab } from "../memory/slab.ts";
@@ -112,15 +112,18 @@ export class Copies {
 
   /** Copies a range of one slab to another, in stream order. Offsets and length are multiples of 4. */
   readonly moveRange: RangeMove = (from, fromOffset, to, toOffset, byteLength) => {
-    const { recorder, lost } = this.#parts;
-    this.#whenFree(() => {
+    const { recorder, lost, held } = this.#parts;
+    const action = (): void => {
       if (lost() !== null) return;
       from.use(fromOffset, byteLength, recorder.batch);
       to.use(toOffset, byteLength, recorder.batch);
       recorder
         .copies()
         .copyBufferToBuffer(from.buffer, fromOffset, to.buffer, toOffset, byteLength);
-    });
+    };
+    // Both slabs exist: a slab that is waited for is neither of them.
+    if (held.hasWork) held.push(action);
+    else action();
   };
 
   /**

@@ -29,8 +29,10 @@ export type HeldItem = () => Promise<void> | void;
 
 export class HeldWork {
   readonly #drained: () => void;
-  #items: HeldItem[] = [];
+  #items: { readonly item: HeldItem; readonly isWork: boolean }[] = [];
   #isRunning = false;
+  /** Items that have not run and touch memory. */
+  #workCount = 0;
 
   /** `drained` is called whenever the last item has run. */
   constructor(drained: () => void) {
@@ -42,8 +44,23 @@ export class HeldWork {
     return this.#isRunning;
   }
 
+  /** Whether anything in the queue touches memory: if not, only waits are there, and nobody waits behind. */
+  get hasWork(): boolean {
+    return this.#workCount > 0;
+  }
+
   push(item: HeldItem): void {
-    this.#items.push(item);
+    this.#workCount++;
+    this.#queue({ item, isWork: true });
+  }
+
+  /** Like {@link push}, for an item that touches no memory. */
+  wait(item: HeldItem): void {
+    this.#queue({ item, isWork: false });
+  }
+
+  #queue(entry: { readonly item: HeldItem; readonly isWork: boolean }): void {
+    this.#items.push(entry);
     if (this.#isRunning) return;
     this.#isRunning = true;
     void this.#run();
@@ -52,8 +69,10 @@ export class HeldWork {
   async #run(): Promise<void> {
     // Items never throw: each turns its failure into the failure of the blocks it should have written.
     for (let next = 0; next < this.#items.length; next++) {
-      const pending = this.#items[next]!();
+      const { item, isWork } = this.#items[next]!;
+      const pending = item();
       if (pending !== undefined) await pending;
+      if (isWork) this.#workCount--;
     }
     this.#items = [];
     this.#isRunning = false;
