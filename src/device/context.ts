@@ -39,6 +39,7 @@ import { GpuMappableSource } from "./memory/gpu-mappable.ts";
 import { GpuMemory } from "./memory/gpu-memory.ts";
 import { emptySlabs, makeRoom } from "./memory/make-room.ts";
 import { SlabPool } from "./memory/slab-pool.ts";
+import { Nudges } from "./nudges.ts";
 import type { Readbacks } from "./readbacks.ts";
 import type { Snapshot } from "./readbacks.ts";
 import { BindGroups } from "./stream/bind-groups.ts";
@@ -63,6 +64,7 @@ export interface ContextOptions {
 export class DeviceContext implements TensorHost {
   readonly label: string;
   readonly memory: GpuMemory;
+  readonly nudges: Nudges;
   readonly pool: SlabPool;
   readonly table = new BlockTable();
   readonly groups = new BindGroups();
@@ -86,6 +88,7 @@ export class DeviceContext implements TensorHost {
     this.label = options.label;
     this.#onError = options.onError;
     this.memory = new GpuMemory(device, budget.totalBytes);
+    this.nudges = new Nudges(() => this.memory.device);
     this.pool = new SlabPool(this.memory, {
       budgetBytes: budget.deviceBytes,
       softBytes: budget.deviceSoftBytes,
@@ -99,7 +102,7 @@ export class DeviceContext implements TensorHost {
     });
     this.heap.whenQuiet = async () => {
       await this.stream.whenSubmitted(true);
-      await this.device.queue.onSubmittedWorkDone();
+      await this.whenDone();
       await new Promise((resolve) => setTimeout(resolve, 0));
     };
     this.heap.isHolding = () => this.stream.isHolding;
@@ -123,9 +126,14 @@ export class DeviceContext implements TensorHost {
         onIgnoredPressure: (message) => advisor.pressureIgnored("general heap", message),
       }),
     });
-    this.pinned = new PinnedHeap(new GpuMappableSource(this.memory, () => this.stream), {
-      budgetBytes: budget.pinnedBytes,
-    });
+    this.pinned = new PinnedHeap(
+      new GpuMappableSource(
+        this.memory,
+        () => this.stream,
+        (waiting) => this.nudges.during(waiting),
+      ),
+      { budgetBytes: budget.pinnedBytes },
+    );
     const observer = observerOf(this.diagnostics, advisor);
     for (const region of [this.general, this.pinned, this.heap]) region.observer = observer;
     this.duties = advisor?.duties ?? null;
@@ -221,6 +229,11 @@ export class DeviceContext implements TensorHost {
 
   get entries(): EntryKernels {
     return this.#engine.entries;
+  }
+
+  /** Settles when the device has done what was submitted so far. */
+  async whenDone(): Promise<void> {
+    await this.nudges.during(this.device.queue.onSubmittedWorkDone());
   }
 
   #armLadder(): void {

@@ -278,7 +278,7 @@ export class Runtime extends Operations implements AsyncDisposable {
   async sync(): Promise<void> {
     this.context.stream.requireDevice();
     await this.context.stream.whenSubmitted(true);
-    await this.device.queue.onSubmittedWorkDone();
+    await this.context.whenDone();
   }
 
   /**
@@ -347,7 +347,7 @@ export class Runtime extends Operations implements AsyncDisposable {
     this.context.stream.close(reason);
     try {
       await this.context.stream.whenSubmitted(true);
-      await this.device.queue.onSubmittedWorkDone();
+      await this.context.whenDone();
       await this.context.readbacks.settled();
       await this.pinned.settled();
     } catch {

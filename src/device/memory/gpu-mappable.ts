@@ -13,14 +13,23 @@ export interface Submissions {
   whenSubmitted(urgent: boolean): Promise<void>;
 }
 
+/** Told of what is waited for; gives the same promise. */
+export type Waiting = <T>(waiting: Promise<T>) => Promise<T>;
+
 export class GpuMappableSource implements MappableSource {
   readonly #memory: GpuMemory;
   readonly #stream: () => Submissions;
+  readonly #during: Waiting;
 
   /** `stream` is asked each time: another device has another. */
-  constructor(memory: GpuMemory, stream: () => Submissions) {
+  constructor(
+    memory: GpuMemory,
+    stream: () => Submissions,
+    during: Waiting = (waiting) => waiting,
+  ) {
     this.#memory = memory;
     this.#stream = stream;
+    this.#during = during;
   }
 
   create(byteLength: number, direction: PinnedDirection, label: string): MappableBuffer {
@@ -40,7 +49,9 @@ export class GpuMappableSource implements MappableSource {
         mappedAtCreation: isUpload,
         label,
       });
-      made = new MappableGpuBuffer(managed.buffer, byteLength, () => managed.destroy());
+      made = new MappableGpuBuffer(managed.buffer, byteLength, this.#during, () =>
+        managed.destroy(),
+      );
     } finally {
       const spoken = device.popErrorScope().then(
         (error) => made?.settle(error),
@@ -62,10 +73,12 @@ export class MappableGpuBuffer implements MappableBuffer {
   readonly gpu: GPUBuffer;
   readonly size: number;
   readonly destroy: () => void;
+  readonly #during: Waiting;
 
-  constructor(gpu: GPUBuffer, size: number, destroy: () => void) {
+  constructor(gpu: GPUBuffer, size: number, during: Waiting, destroy: () => void) {
     this.gpu = gpu;
     this.size = size;
+    this.#during = during;
     this.destroy = destroy;
   }
 
@@ -79,7 +92,7 @@ export class MappableGpuBuffer implements MappableBuffer {
   }
 
   mapAsync(mode: number): Promise<unknown> {
-    return this.gpu.mapAsync(mode);
+    return this.#during(this.gpu.mapAsync(mode));
   }
 
   getMappedRange(): ArrayBuffer {
