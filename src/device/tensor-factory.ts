@@ -14,6 +14,7 @@ import type { SourceReader } from "./memory/block-table.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
 import { requireCount } from "./transfers.ts";
+import { writeView } from "./view-writes.ts";
 
 export interface LabelOptions {
   /** Names the result in errors and reports; the operation's name unless told. */
@@ -118,8 +119,8 @@ export abstract class TensorFactory<S = Owned> {
   }
 
   /**
-   * Overwrites a tensor (not a view) with an array or a pinned tensor of the same size. An array may be
-   * the tensor's source from now on: see {@link tensor}.
+   * Overwrites a tensor with an array or a pinned tensor of the same size, or the elements of a view
+   * with an array, row-major. An array may be a whole tensor's source from now on: see {@link tensor}.
    */
   write<D extends DType>(
     target: TensorInput<D>,
@@ -128,11 +129,11 @@ export abstract class TensorFactory<S = Owned> {
   ): void {
     const tensor = this.context.executor.own(target);
     this.placer();
-    const { label, layout } = tensor;
-    if (!tensor.isWhole) {
+    const { label, layout, isWhole } = tensor;
+    if (!isWhole && (options.source !== undefined || !ArrayBuffer.isView(data))) {
       throw new InvalidArgumentError(
         "INVALID_LAYOUT",
-        `"${label}" is a view, and write() needs a whole tensor; upload the data, and assign() it to the view`,
+        `"${label}" is a view: it is written from an array, and has no source of its own; write its whole tensor, or upload the data and assign() it`,
         { label },
       );
     }
@@ -140,7 +141,8 @@ export abstract class TensorFactory<S = Owned> {
       requireArrayOf(tensor.dtype, data, label);
       const length = data.byteLength / dtypeInfo(tensor.dtype).bytes;
       requireCount(length, layout.count, layout.shape, label);
-      this.context.transfers.fromArray(data, tensor.block);
+      if (isWhole) this.context.transfers.fromArray(data, tensor.block);
+      else this.#writeView(tensor, data);
       this.#setSource(tensor, data, options);
       this.context.advisor?.uploaded(label, data.byteLength, false);
     } else {
@@ -150,6 +152,12 @@ export abstract class TensorFactory<S = Owned> {
       this.context.transfers.fromPinned(data, tensor.block);
       this.context.advisor?.uploaded(label, data.byteLength, true);
     }
+  }
+
+  #writeView(target: AnyTensor, data: ArrayBufferView): void {
+    this.withScratch((scratch) => {
+      writeView(this.context, target, data, scratch, this.placer());
+    });
   }
 
   /** A tensor of recycled memory: its elements are old bytes until something writes them. */
