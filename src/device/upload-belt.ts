@@ -1,9 +1,12 @@
 /**
- * Staging for what is produced in place: chunks of mapped memory that many small uploads share, front
- * to back. One submission unmaps a chunk with everything in it, and the pinned heap maps it again when
- * the device is done:
+ * Staging for what is produced in place: chunks of mapped memory that many uploads share, front to
+ * back. One submission unmaps a chunk with everything in it, and the pinned heap maps it again when the
+ * device is done:
  *
  *     [ a │ b │ c │ free ]  ── submit ──▶  in flight  ── mapped again ──▶  the pinned heap's pool
+ *
+ * Chunks come in two classes: small ones, and large ones once a small one has not held what was
+ * produced between two submissions.
  */
 
 import { alignUp } from "../host/alignment.ts";
@@ -17,10 +20,11 @@ export interface BeltRange {
   readonly byteOffset: number;
 }
 
-const chunkBytes = MiB;
+const smallBytes = MiB;
+const largeBytes = 4 * MiB;
 
-/** Chunks on their way: who produces more in one go is served without the belt. */
-const mostInFlight = 8;
+/** Bytes of chunks on their way: who produces more in one go is served without the belt. */
+const mostInFlightBytes = 4 * largeBytes;
 
 /** Copies and mapped ranges start at multiples of this. */
 const rangeAlignment = 16;
@@ -31,32 +35,48 @@ export class UploadBelt {
   #used = 0;
   /** Full, with copies that are not submitted yet. */
   #full: PinnedBlock[] = [];
-  #inFlight = 0;
+  #inFlightBytes = 0;
+  #chunkBytes = smallBytes;
+  /** Bytes produced since the last submission. */
+  #producedBytes = 0;
 
   constructor(pinned: PinnedHeap) {
     this.#pinned = pinned;
   }
 
   /** The most that one range can have. */
-  static readonly largestBytes = chunkBytes;
+  static readonly largestBytes = largeBytes;
 
   /** Mapped memory, or `null` where none is to be had without waiting. O(1). */
   take(byteLength: number): BeltRange | null {
-    if (byteLength > chunkBytes) return null;
-    if (this.#open !== null && this.#used + byteLength > chunkBytes) {
+    if (byteLength > largeBytes) return null;
+    if (this.#open !== null && this.#used + byteLength > this.#open.byteLength) {
       this.#full.push(this.#open);
       this.#open = null;
+      this.#chunkBytes = largeBytes;
     }
-    if (this.#open === null) {
-      if (this.#inFlight + this.#full.length >= mostInFlight) return null;
-      const taken = this.#pinned.tryAlloc({ byteLength: chunkBytes, label: "upload belt" });
-      if (!taken.ok) return null;
-      this.#open = taken.value;
-      this.#used = 0;
-    }
+    this.#open ??= this.#next(byteLength);
+    if (this.#open === null) return null;
     const byteOffset = this.#used;
     this.#used = alignUp(byteOffset + byteLength, rangeAlignment);
+    this.#producedBytes += byteLength;
     return { chunk: this.#open, byteOffset };
+  }
+
+  /** An empty chunk of the class that is due, or of the other where only that is to be had. */
+  #next(byteLength: number): PinnedBlock | null {
+    const full = this.#full.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    for (const size of [
+      this.#chunkBytes,
+      this.#chunkBytes === smallBytes ? largeBytes : smallBytes,
+    ]) {
+      if (byteLength > size || this.#inFlightBytes + full + size > mostInFlightBytes) continue;
+      const taken = this.#pinned.tryAlloc({ byteLength: size, label: "upload belt" });
+      if (!taken.ok) continue;
+      this.#used = 0;
+      return taken.value;
+    }
+    return null;
   }
 
   /** Gives the latest range back, which nothing was recorded for. */
@@ -75,12 +95,14 @@ export class UploadBelt {
       this.#full.push(this.#open);
       this.#open = null;
     }
+    if (this.#producedBytes <= smallBytes / 2) this.#chunkBytes = smallBytes;
+    this.#producedBytes = 0;
     if (this.#full.length === 0) return;
     const full = this.#full;
     this.#full = [];
     for (const chunk of full) {
       chunk.unmap();
-      this.#inFlight++;
+      this.#inFlightBytes += chunk.byteLength;
       void this.#arrival(chunk);
       this.#pinned.free(chunk);
     }
@@ -92,7 +114,7 @@ export class UploadBelt {
     } catch {
       // Lost with its device: the pinned heap knows.
     } finally {
-      this.#inFlight--;
+      this.#inFlightBytes -= chunk.byteLength;
     }
   }
 

@@ -47,7 +47,7 @@ const write: Program = (runtime, problem) =>
     }),
   );
 
-/** What is on its way up is bounded by a wait after so many bytes. */
+/** After so many bytes there is a wait for those before them: the device copies while the host fills. */
 const mostInFlightBytes = 4 * MiB;
 
 /** Above this, the memory is filled piece by piece, and the device copies one while the next is filled. */
@@ -76,12 +76,15 @@ const throughPinned: Program = (runtime, { inputs }) => {
   return Promise.resolve({
     async run(iterations) {
       let inFlightBytes = 0;
+      let former = Promise.resolve();
       for (let iteration = 0; iteration < iterations; iteration++) {
         if (byteLength > inPiecesAbove) await inPieces();
         else atOnce();
         inFlightBytes += byteLength;
         if (inFlightBytes < mostInFlightBytes) continue;
-        await runtime.sync();
+        const latest = runtime.sync();
+        await former;
+        former = latest;
         inFlightBytes = 0;
       }
       await runtime.sync();
