@@ -263,9 +263,14 @@ export class DeviceContext implements TensorHost {
     return this.stream.failureOf(block) !== null;
   }
 
-  async read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
-    const [data] = await this.readAll([tensor]);
-    return data as ArrayOf[D];
+  read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
+    try {
+      return this.#withReadable([tensor], ([readable]) =>
+        this.readbacks.read(readable as AnyTensor<D>),
+      );
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   /** The elements of several tensors: one submission, one mapping. */

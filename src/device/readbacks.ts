@@ -53,7 +53,9 @@ export class Readbacks {
   readonly #stream: CommandStream;
   readonly #pinned: PinnedHeap;
   readonly #snapshot: (block: DeviceAllocation) => Snapshot;
-  readonly #reading = new Set<Promise<void>>();
+  /** Reads under way, and who waits for their end. */
+  #readingCount = 0;
+  #idle: (() => void)[] = [];
   /** Reads that hold staging, and those that wait for it. */
   #held = 0;
   readonly #waiting: (() => void)[] = [];
@@ -66,6 +68,58 @@ export class Readbacks {
     this.#stream = stream;
     this.#pinned = pinned;
     this.#snapshot = snapshot;
+  }
+
+  /** The elements of one contiguous tensor that starts on a word. */
+  read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
+    const { dtype, layout } = tensor;
+    if (bytesOf(tensor) > atOnceBytes)
+      return this.readAll([tensor]).then(([all]) => all as ArrayOf[D]);
+    return this.#one(tensor, (memory) =>
+      // A copy of the range is not filled with zeros first, as a new array is.
+      arrayOver(dtype, memory.slice(0, bytesOf(tensor)), 0, layout.count),
+    );
+  }
+
+  /**
+   * One copy, one mapping, and what `take` makes of the mapped memory: what most reads are, in few
+   * steps, because the steps are most of what a small read costs.
+   */
+  async #one<R>(tensor: AnyTensor, take: (memory: ArrayBuffer) => R): Promise<R> {
+    const { block, label } = tensor;
+    const byteLength = bytesOf(tensor);
+    this.#readingCount++;
+    let slot: PinnedBlock | null = null;
+    let ticket: CopyTicket | null = null;
+    try {
+      const request: PinnedRequest = { byteLength, direction: "readback", label: `read ${label}` };
+      const taken = this.#pinned.tryAlloc(request);
+      if (!taken.ok) return await this.#oneLater(tensor, take);
+      slot = taken.value;
+      this.#held++;
+      ticket = this.#copy({ tensor, byteOffset: 0, byteLength }, block, slot);
+      // Submits in the task of the call, not after an await: the end of the task has nothing to do then.
+      await slot.map();
+      if (ticket.failure !== null) throw ticket.failure;
+      const { pipelines } = this.#stream;
+      if (!pipelines.isVerified) await pipelines.verify();
+      return take(slot.memory());
+    } catch (cause) {
+      throw this.#readError(label, ticket?.failure ?? cause);
+    } finally {
+      if (slot !== null) this.#release(slot);
+      this.#ended();
+    }
+  }
+
+  /** The same where there is no staging yet. */
+  async #oneLater<R>(tensor: AnyTensor, take: (memory: ArrayBuffer) => R): Promise<R> {
+    const { pinned } = await this.#map([tensor]);
+    try {
+      return take(pinned.memory());
+    } finally {
+      this.#release(pinned);
+    }
   }
 
   /** The elements of contiguous tensors that start on a word: one submission, one mapping for all. */
@@ -105,12 +159,9 @@ export class Readbacks {
       await this.#readPieces(tensor, target, slots);
       return;
     }
-    const { pinned } = await this.#map([tensor]);
-    try {
-      target.set(arrayOver(tensor.dtype, pinned.memory(), 0, tensor.layout.count));
-    } finally {
-      this.#release(pinned);
-    }
+    await this.#one(tensor, (memory) => {
+      target.set(arrayOver(tensor.dtype, memory, 0, tensor.layout.count));
+    });
   }
 
   /** Staging for all pieces of a large tensor; `null` where there is not enough. */
@@ -193,18 +244,26 @@ export class Readbacks {
     return new ReadLease(data, label, () => this.#pinned.free(pinned));
   }
 
-  #track<T>(reading: Promise<T>): Promise<T> {
-    const ended = reading.then(
-      () => void this.#reading.delete(ended),
-      () => void this.#reading.delete(ended),
-    );
-    this.#reading.add(ended);
-    return reading;
+  async #track<T>(reading: Promise<T>): Promise<T> {
+    this.#readingCount++;
+    try {
+      return await reading;
+    } finally {
+      this.#ended();
+    }
+  }
+
+  #ended(): void {
+    this.#readingCount--;
+    if (this.#readingCount > 0) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
   }
 
   /** Settles when nothing is being read. */
   async settled(): Promise<void> {
-    while (this.#reading.size > 0) await Promise.all(this.#reading);
+    while (this.#readingCount > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   async #map(tensors: readonly AnyTensor[]): Promise<Mapped> {

@@ -219,9 +219,9 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
    * The elements in row-major order. Rejects with the error of the work that should have made them,
    * or with `DEVICE_LOST`.
    */
-  async data(): Promise<ArrayOf[D]> {
+  data(): Promise<ArrayOf[D]> {
     // Reading ends no lifetime: the brand does not matter to the runtime.
-    return await this.host.read(this as unknown as Tensor<D, unknown>);
+    return this.host.read(this as unknown as Tensor<D, unknown>);
   }
 
   /**

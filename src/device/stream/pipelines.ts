@@ -38,6 +38,11 @@ export class Pipelines {
     if (this.#refusal !== null) throw this.#refusal;
   }
 
+  /** Whether {@link verify} would settle at once. */
+  get isVerified(): boolean {
+    return this.#checks.size === 0 && this.#refusal === null;
+  }
+
   #compileNow(variant: Variant): void {
     const { kernel, shape } = variant;
     const device = this.#device;
