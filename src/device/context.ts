@@ -269,7 +269,7 @@ export class DeviceContext implements TensorHost {
         this.readbacks.read(readable as AnyTensor<D>),
       );
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -1,0 +1,130 @@
+/** The block table by itself: rows, generations, what has failed, what is lent, and where it came from. */
+
+import { expect, test } from "vitest";
+
+import { BlockTable } from "../../src/device/memory/block-table.ts";
+import type { BlockRegion, DeviceAllocation } from "../../src/device/memory/block-table.ts";
+import { DeviceError } from "../../src/index.ts";
+import { caught } from "../support/caught.ts";
+
+const region: BlockRegion = { kind: "device-heap", label: "heap", free: () => {} };
+const other: BlockRegion = { kind: "device-heap", label: "another heap", free: () => {} };
+
+function add(table: BlockTable, label = "x", offset = 512): DeviceAllocation {
+  return table.add(region, 3, 7, offset, 256, 100, label);
+}
+
+const failure = (): DeviceError => new DeviceError("DEVICE_ERROR", "did not work");
+
+test("a row is used again, and an old handle does not come alive with it", () => {
+  const table = new BlockTable();
+  const [a, b] = [add(table, "a"), add(table, "b", 1024)];
+  expect([a.row, b.row, a.isAlive, a.byteOffset, b.byteOffset]).toEqual([0, 1, true, 512, 1024]);
+  expect([...table.live()]).toEqual([a, b]);
+  expect(a.key === b.key).toBe(false);
+  table.remove(a);
+  expect([a.isAlive, b.isAlive, [...table.live()].length]).toEqual([false, true, 1]);
+  expect(caught(() => a.byteOffset)).toMatchObject({ code: "USE_AFTER_DISPOSE", label: "a" });
+  const c = add(table, "c");
+  expect([c.row, c.isAlive, a.isAlive, c.key === a.key]).toEqual([0, true, false, false]);
+  expect(c.key).toBeGreaterThan(a.key);
+  table.remove(c);
+  const d = add(table, "d");
+  expect([d.row, c.isAlive, d.isAlive]).toEqual([0, false, true]);
+});
+
+test("a thousand blocks keep their places while the table grows", () => {
+  const table = new BlockTable();
+  const { metadataBytes } = table;
+  expect(metadataBytes).toBe(256 * 40);
+  const blocks = Array.from({ length: 256 }, (_, index) => add(table, `${index}`, index * 256));
+  expect(table.metadataBytes).toBe(metadataBytes);
+  for (let index = 256; index < 1000; index++) blocks.push(add(table, `${index}`, index * 256));
+  expect(table.metadataBytes).toBe(4 * metadataBytes);
+  expect(blocks.every((block, index) => block.isAlive && block.byteOffset === index * 256)).toBe(
+    true,
+  );
+  const { slab, extent, references, node, generation } = table;
+  for (const column of [slab, extent, references, node, generation])
+    expect(column).toHaveLength(1024);
+  expect([slab[0], extent[0], references[0], node[0]]).toEqual([3, 256, 1, 7]);
+});
+
+test("a handle is freed by its own region, and once", () => {
+  const table = new BlockTable();
+  const [a, stranger] = [add(table, "a"), add(new BlockTable(), "stranger")];
+  expect(() => table.checkFree(a, region)).not.toThrow();
+  expect(caught(() => table.checkFree(a, other)).code).toBe("FOREIGN_HANDLE");
+  expect(caught(() => table.checkFree(stranger, region)).code).toBe("FOREIGN_HANDLE");
+  table.remove(a);
+  expect(caught(() => table.checkFree(a, region)).code).toBe("DOUBLE_FREE");
+});
+
+test("a failure that nobody has read is told when its last block ends, and once", () => {
+  const table = new BlockTable();
+  const told: unknown[] = [];
+  table.onUnobserved = (error) => told.push(error);
+  const [first, second, third] = [failure(), failure(), failure()];
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((label) => add(table, label));
+  table.failures.set(a!.key, first);
+  table.failures.set(b!.key, first);
+  table.failures.set(c!.key, second);
+  table.observe(second);
+  for (const block of [a, b, c, d]) table.remove(block!);
+  expect(told).toEqual([first]);
+  // A block that is gone, and whose failure was kept for those behind it.
+  const e = add(table, "e");
+  const f = add(table, "f");
+  table.failures.clear();
+  table.remove(e);
+  table.failures.set(e.key, third);
+  table.failures.set(f.key, second);
+  table.forgetFailures();
+  expect([...table.failures.keys()]).toEqual([f.key]);
+  expect(told).toEqual([first, third]);
+});
+
+test("another handle in its place has what the first had, but its source", () => {
+  const table = new BlockTable();
+  const a = add(table, "a");
+  const problem = failure();
+  table.failures.set(a.key, problem);
+  table.setSource(a, () => new Uint8Array(1));
+  const b = table.replace(a, 1024, 1000);
+  expect([a.isAlive, b.isAlive, b.row, b.byteLength, b.label]).toEqual([false, true, 0, 1000, "a"]);
+  expect([table.extent[0], b.byteOffset, b.region]).toEqual([1024, 512, region]);
+  expect([...table.failures]).toEqual([[b.key, problem]]);
+  expect([table.sourceOf(a), table.sourceOf(b), [...table.live()]]).toEqual([
+    undefined,
+    undefined,
+    [b],
+  ]);
+  const c = table.replace(table.replace(add(table, "c"), 1, 1), 2, 2);
+  expect([c.isAlive, table.failures.size]).toEqual([true, 1]);
+});
+
+test("a source holds until the block is written or ends", () => {
+  const table = new BlockTable();
+  const [a, b] = [add(table, "a"), add(table, "b")];
+  const read = (): Uint8Array => new Uint8Array(4);
+  for (const block of [a, b]) table.setSource(block, read);
+  table.forgetSource(a.key);
+  expect([table.sourceOf(a), table.sourceOf(b)]).toEqual([undefined, read]);
+  table.remove(b);
+  expect(table.sourceOf(b)).toBeUndefined();
+});
+
+test("a block is lent until it was given back as often", () => {
+  const table = new BlockTable();
+  const [a, b] = [add(table, "a"), add(table, "b")];
+  expect([table.isLent(a), table.isLent(b)]).toEqual([false, false]);
+  table.lend(a, 1);
+  table.lend(a, 1);
+  expect([table.isLent(a), table.isLent(b)]).toEqual([true, false]);
+  table.lend(a, -1);
+  expect(table.isLent(a)).toBe(true);
+  table.lend(a, -1);
+  expect(table.isLent(a)).toBe(false);
+  table.lend(b, 1);
+  expect([table.isLent(a), table.isLent(b)]).toEqual([false, true]);
+});
