@@ -11,14 +11,30 @@ export class SimulatedError {
   }
 }
 
+class SimulatedGpuError {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+/** Where no platform has been loaded: errors by the names that the platform's have. */
+const named = {
+  validation: class GPUValidationError extends SimulatedGpuError {},
+  "out-of-memory": class GPUOutOfMemoryError extends SimulatedGpuError {},
+  internal: class GPUInternalError extends SimulatedGpuError {},
+};
+
 /** The platform's own classes where they are, so that `instanceof` works as it does on a device. */
 export function platformError({ kind, message }: SimulatedError): GPUError {
+  const host: Partial<typeof globalThis> = globalThis;
   const classes = {
-    validation: globalThis.GPUValidationError,
-    "out-of-memory": globalThis.GPUOutOfMemoryError,
-    internal: globalThis.GPUInternalError,
+    validation: host.GPUValidationError ?? named.validation,
+    "out-of-memory": host.GPUOutOfMemoryError ?? named["out-of-memory"],
+    internal: host.GPUInternalError ?? named.internal,
   };
-  return new classes[kind](message);
+  return new classes[kind](message) as GPUError;
 }
 
 /** The error scopes of a device, and what falls through them. */
