@@ -6,6 +6,7 @@
 import { describe, expect, test } from "vitest";
 
 import { traceGenerators } from "../../bench/traces/generate.ts";
+import { kvGrowthTrace } from "../../bench/traces/generators/kv-growth.ts";
 import { MoorageAllocator } from "../../bench/traces/moorage-allocator.ts";
 import { replay } from "../../bench/traces/replay.ts";
 import type { ReplayResult } from "../../bench/traces/replay.ts";
@@ -64,6 +65,30 @@ test(
     expect(found.length).toBeGreaterThanOrEqual(4);
     expect(found.reduce((sum, { ratio }) => sum + ratio, 0) / found.length, said).toBeLessThan(1.2);
     expect(Math.max(...found.map(({ ratio }) => ratio)), said).toBeLessThan(1.4);
+  },
+);
+
+test(
+  "64 key-value tensors that grow never reserve more than twice what lives",
+  { timeout },
+  async () => {
+    const { runtime } = await openSimulated({ budget: { deviceBytes: 4 * GiB } }, { limits });
+    const allocator = new MoorageAllocator(runtime);
+    let worst = 0;
+    const step = allocator.step.bind(allocator);
+    allocator.step = () => {
+      const { slabs, deviceHeap } = runtime.stats();
+      // Below, one slab is more than twice that already.
+      if (deviceHeap.liveBytes >= slabBytes) {
+        worst = Math.max(worst, slabs.reservedBytes / deviceHeap.liveBytes);
+      }
+      step();
+    };
+    const { failure } = await replay(kvGrowthTrace(1), allocator, { now: () => performance.now() });
+    expect(failure).toBeNull();
+    expect(worst).toBeGreaterThan(1);
+    expect(worst).toBeLessThanOrEqual(2);
+    await runtime.dispose();
   },
 );
 

@@ -34,7 +34,7 @@ export function platformError({ kind, message }: SimulatedError): GPUError {
     "out-of-memory": host.GPUOutOfMemoryError ?? named["out-of-memory"],
     internal: host.GPUInternalError ?? named.internal,
   };
-  return new classes[kind](message) as GPUError;
+  return new classes[kind](message);
 }
 
 /** The error scopes of a device, and what falls through them. */
