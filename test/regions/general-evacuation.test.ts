@@ -132,6 +132,15 @@ describe("a slice", () => {
     check(parts, blocks);
   });
 
+  test("moves each of however many blocks a region has", () => {
+    const parts = open();
+    const sizes = Array.from({ length: 200 }, () => 64);
+    const blocks = filled(parts, "young", sizes);
+    parts.evacuator.slice(Infinity, never, false);
+    expect(parts.evacuator.counts).toMatchObject({ movedCount: 200, vacatedRegions: 1 });
+    check(parts, blocks);
+  });
+
   test("goes on with what it began, also where nothing else would be chosen", () => {
     const parts = open({ youngRegions: 1 });
     const a = filled(parts, "young", [5000, 5000]);

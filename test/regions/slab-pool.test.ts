@@ -1,40 +1,10 @@
-/** Slabs by themselves: where blocks go, how memory grows, and what goes back. */
+/** Slabs by themselves: where blocks go, and what goes back. */
 
 import { describe, expect, test } from "vitest";
 
-import { GpuMemory } from "../../src/device/memory/gpu-memory.ts";
-import { SlabPool } from "../../src/device/memory/slab-pool.ts";
-import type { Place, SlabPoolOptions } from "../../src/device/memory/slab-pool.ts";
-import { slabSize, spareBytes } from "../../src/device/memory/slab-size.ts";
 import { KiB, MiB, OutOfMemoryError } from "../../src/index.ts";
-import { SimulatedDevice } from "../simulated/simulated-device.ts";
 import { caught, rejected } from "../support/caught.ts";
-
-interface Opened {
-  readonly device: SimulatedDevice;
-  readonly memory: GpuMemory;
-  readonly pool: SlabPool;
-}
-
-function open(options: Partial<SlabPoolOptions> = {}, totalBytes = 1024 * MiB): Opened {
-  const device = new SimulatedDevice({
-    limits: { maxStorageBufferBindingSize: 64 * MiB, maxBufferSize: 256 * MiB },
-  });
-  const memory = new GpuMemory(device.asDevice, totalBytes);
-  const pool = new SlabPool(memory, { budgetBytes: 8 * MiB, slabBytes: MiB, ...options });
-  return { device, memory, pool };
-}
-
-const indices = (places: readonly Place[]): number[] => places.map(({ slab }) => slab.index);
-
-function free({ slab, node }: Place): void {
-  slab.allocator.free(node);
-}
-
-/** As the platform's answers come. */
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < 4; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
+import { free, indices, open, settle } from "./slab-parts.ts";
 
 describe("a place", () => {
   test("is apart from what is avoided, up to three slabs; then it is where there is room", () => {
@@ -101,129 +71,6 @@ describe("a place", () => {
   });
 });
 
-describe("growth", () => {
-  const plenty = {
-    needed: 256,
-    preferredBytes: undefined,
-    slabBytes: 4 * MiB,
-    usedBytes: 0,
-    reservedBytes: 0,
-    growableBytes: 1024 * MiB,
-    budgetBytes: 1024 * MiB,
-    maxSlabBytes: 128 * MiB,
-    granuleBytes: 256,
-  };
-
-  test.each([
-    ["at first an ordinary slab", {}, 4 * MiB],
-    ["what is needed, where that is more", { needed: 9 * MiB }, 9 * MiB],
-    [
-      "an eighth of what is reserved, where it is used",
-      { reservedBytes: 128 * MiB, usedBytes: 128 * MiB },
-      16 * MiB,
-    ],
-    [
-      "in whole blocks",
-      { needed: 5 * MiB, reservedBytes: 128 * MiB, usedBytes: 128 * MiB },
-      15 * MiB,
-    ],
-    ["no more where it is loose", { reservedBytes: 128 * MiB, usedBytes: 100 * MiB }, 4 * MiB],
-    [
-      "not beyond a binding",
-      { reservedBytes: 900 * MiB, usedBytes: 900 * MiB, maxSlabBytes: 64 * MiB },
-      64 * MiB,
-    ],
-    ["what is asked for", { preferredBytes: 20 * MiB }, 20 * MiB],
-    ["near the end half a mebibyte", { growableBytes: 8 * MiB }, MiB / 2],
-    ["near the end what is needed", { growableBytes: 8 * MiB, needed: 3 * MiB }, 3 * MiB],
-    ["before the end an ordinary slab", { growableBytes: 12 * MiB }, 4 * MiB],
-    [
-      "of a small budget an ordinary slab to the end",
-      { growableBytes: 4 * MiB, budgetBytes: 60 * MiB },
-      4 * MiB,
-    ],
-    ["of a small budget the rest", { growableBytes: 1000, budgetBytes: 60 * MiB }, 768],
-    ["never less than is needed", { growableBytes: 1000, needed: 768, budgetBytes: 60 * MiB }, 768],
-  ])("%s", (_, changes, expected) => {
-    expect(slabSize({ ...plenty, ...changes })).toBe(expected);
-  });
-
-  test("the spare part of a budget is two slabs, of sixteen and more", () => {
-    expect([spareBytes(64 * MiB, 4 * MiB), spareBytes(64 * MiB - 1, 4 * MiB)]).toEqual([
-      8 * MiB,
-      0,
-    ]);
-  });
-
-  test("ends at the budget, with an error that has every figure", () => {
-    const { pool } = open({ budgetBytes: 2 * MiB });
-    const kept = [pool.place(MiB, 0, "a"), pool.place(600 * KiB, 0, "b")];
-    pool.describe = () => [{ label: "b", region: "device heap", count: 1, byteLength: 600 * KiB }];
-    const error = caught(() => pool.place(500 * KiB, 0, "c"));
-    expect(error).toMatchObject({
-      code: "OUT_OF_MEMORY",
-      label: "c",
-      requestedBytes: 500 * KiB,
-      availableBytes: 424 * KiB,
-      largestFreeBytes: 424 * KiB,
-      breakdown: pool.describe(),
-    });
-    expect(pool.ladder.counts()).toMatchObject({ climbs: 1, refused: 1, trimmed: 1, told: 0 });
-    expect([pool.availableBytes, pool.growableBytes]).toEqual([424 * KiB, 0]);
-    for (const place of kept) free(place);
-    expect(pool.place(2 * MiB, 0, "d").slab.byteLength).toBe(2 * MiB);
-  });
-
-  test("ends where all buffers together would pass theirs", () => {
-    const { pool } = open({}, 3 * MiB);
-    expect(pool.growableBytes).toBe(3 * MiB);
-    for (let count = 0; count < 3; count++) pool.place(MiB, 0, "a");
-    expect([pool.growableBytes, pool.availableBytes]).toEqual([0, 0]);
-    expect(caught(() => pool.place(1000, 0, "b")).code).toBe("OUT_OF_MEMORY");
-  });
-
-  test("past a soft budget listeners are told, and what they free serves", () => {
-    const { pool } = open({ softBytes: 2 * MiB });
-    const kept = [pool.place(MiB, 0, "a"), pool.place(MiB, 0, "b")];
-    const heard: unknown[] = [];
-    pool.ladder.listen((event) => {
-      heard.push(event);
-      const last = kept.pop();
-      if (last !== undefined) free(last);
-    });
-    const c = pool.place(MiB, 0, "c");
-    expect(heard).toEqual([
-      {
-        requestedBytes: MiB,
-        availableBytes: 6 * MiB,
-        reservedBytes: 2 * MiB,
-        budgetBytes: 8 * MiB,
-        level: "soft",
-      },
-    ]);
-    expect([c.slab.index, pool.reservedBytes]).toEqual([1, 2 * MiB]);
-  });
-
-  test("what is loose is moved together before it grows, and not again at once", () => {
-    const { pool } = open({ budgetBytes: 64 * MiB });
-    let moves = 0;
-    pool.ladder.steps.compacted = () => moves++;
-    const half = (): Place => pool.place(MiB / 2 + 256, 0, "half");
-    const places = Array.from({ length: 4 }, half);
-    expect(pool.reservedBytes).toBe(4 * MiB);
-    expect(moves).toBeGreaterThan(0);
-    const before = moves;
-    places.push(half());
-    expect(moves - before).toBeLessThanOrEqual(1);
-    // Mostly used: nothing is moved.
-    const dense = open({ budgetBytes: 64 * MiB }).pool;
-    let denseMoves = 0;
-    dense.ladder.steps.compacted = () => denseMoves++;
-    for (let count = 0; count < 8; count++) dense.place(MiB, 0, "whole");
-    expect([denseMoves, dense.ladder.counts().tightened]).toEqual([0, 0]);
-  });
-});
-
 describe("what goes back", () => {
   test("empty slabs at a trim, and none while work waits", () => {
     const { pool, device } = open();
@@ -279,6 +126,7 @@ describe("reserving ahead", () => {
     await pool.reserve(3 * MiB);
     expect([pool.reservedBytes, device.buffers.size]).toEqual([3 * MiB, 1]);
     await pool.reserve(2 * MiB);
+    await pool.reserve(3 * MiB);
     expect(pool.reservedBytes).toBe(3 * MiB);
     expect(pool.place(3 * MiB, 0, "a").slab.index).toBe(0);
     await pool.reserve(1000);
@@ -286,7 +134,9 @@ describe("reserving ahead", () => {
   });
 
   test("says when the platform, the budget or a binding has not so much", async () => {
-    const { pool, device } = open();
+    const { pool, device, memory } = open();
+    let reclaimed = 0;
+    memory.reclaim = () => reclaimed++;
     device.faults.failAfter("createBuffer", 1);
     expect((await rejected(pool.reserve(MiB))).code).toBe("OUT_OF_MEMORY");
     expect(pool.reservedBytes).toBe(0);
@@ -294,7 +144,10 @@ describe("reserving ahead", () => {
       code: "OUT_OF_MEMORY",
       requestedBytes: 9 * MiB,
     });
+    expect(reclaimed).toBe(1);
     expect((await rejected(pool.reserve(65 * MiB))).code).toBe("LIMIT_EXCEEDED");
+    await pool.reserve(8 * MiB);
+    expect([reclaimed, pool.reservedBytes]).toEqual([1, 8 * MiB]);
   });
 });
 
@@ -316,7 +169,8 @@ test("somebody else's buffer has an index and no room, and costs no budget", () 
   pool.drop(slab);
   pool.drop(slab);
   expect([dropped.length, device.buffers.has(buffer as never)]).toEqual([1, true]);
-  expect(pool.adopt(buffer).index).toBe(1);
+  const again = pool.adopt(buffer);
+  expect([slab.serial, again.index, again.serial]).toEqual([2, 1, 4]);
   expect(own.slab.index).toBe(0);
 });
 
