@@ -150,11 +150,12 @@ export class DeviceContext implements TensorHost {
     this.#engine = this.#connect();
   }
 
-  /** Whether anything is cached still. */
+  /** Whether to look again: what is in use now may be disposed later, with no work that would tell. */
   #releaseIdle(): boolean {
     if (this.stream.isLost) return false;
-    const staging = this.pinned.decay();
-    return this.pool.decay() || staging;
+    this.pinned.decay();
+    this.pool.decay();
+    return this.pool.reservedBytes > 0 || this.pinned.stats().reservedBytes > 0;
   }
 
   #endOfTask(): void {

@@ -42,6 +42,18 @@ test("what nobody uses goes back, and what is used stays", async () => {
   await rt.dispose();
 });
 
+test("what is disposed long after the last work goes back, too", async () => {
+  const rt = await openRuntime({ idleMs: 10 });
+  const x = rt.zeros([KiB], { dtype: "float32" });
+  await rt.sync();
+  await after(50);
+  expect(rt.stats().slabs.count).toBe(1);
+  x.dispose();
+  for (let round = 0; round < 100 && cachedBytes(rt) > 0; round++) await after(20);
+  expect(cachedBytes(rt)).toBe(0);
+  await rt.dispose();
+});
+
 test("unless it is to be kept", async () => {
   const rt = await openRuntime({ idleMs: Infinity });
   await use(rt);

@@ -5,7 +5,7 @@
 
 export class Decay {
   readonly #periodMs: number;
-  /** Gives back what was not used since the call before; whether anything is cached still. */
+  /** Gives back what was not used since the call before; whether there is anything to look at again. */
   readonly #release: () => boolean;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
