@@ -22,13 +22,11 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true }));
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const notRun = [];
-/** What a second driver can change. The demo's command line and its PNG are the same on all. */
+/** What a second driver can change. The demo is its kernels, which are under `test/device` too, and one whole job. */
 const deviceTests = [
   "test/device",
   "test/regions/device",
   "test/demo/acceptance",
-  "test/demo/budget",
-  "test/demo/edge-map",
   "test/bench/floor",
   "test/bench/peers",
 ];
