@@ -1,6 +1,6 @@
 /**
  * The floor is a floor: raw's kernels reach the fraction of the machine's limit that bench/floor.json
- * holds for this adapter and processor, or 15 % less at most. Each is measured in turn with the limit;
+ * holds for this adapter and processor, or 15 % less at most (see `dueOf`). Each is measured in turn with the limit;
  * one that falls short is measured again later, because a machine that is shared has slow seconds, in
  * which a copy and a sum do not lose the same share.
  */
@@ -21,7 +21,15 @@ const known = floor[adapterKey(host.description)];
 const problems = floorProblems(allCases);
 
 /** Seconds of rest before each further pass over what fell short. */
-const rests = [0, 1, 2, 4, 8, 8, 8, 8, 8];
+const rests = [0, 1, 2, 4, 8, 8];
+
+/**
+ * What is due. A fraction beyond the limit of a copy comes from caches, which other machines on the same
+ * processor take away for minutes: half of that excess is not asked for.
+ */
+function dueOf(fraction: number): number {
+  return 0.85 * (fraction <= 1 ? fraction : 1 + (fraction - 1) / 2);
+}
 
 test("every adapter in floor.json has every kernel of a quick run", () => {
   const keys = problems.map(floorKey).toSorted();
@@ -42,7 +50,7 @@ test.skipIf(!isMeasuredHere)(
     const gauge = await FloorGauge.open(host, raw);
     const reached = new Map<FloorProblem, number[]>(problems.map((problem) => [problem, []]));
     const isShort = (problem: FloorProblem): boolean =>
-      !(Math.max(...reached.get(problem)!) >= 0.85 * known!.fractions[floorKey(problem)]!);
+      !(Math.max(...reached.get(problem)!) >= dueOf(known!.fractions[floorKey(problem)]!));
     try {
       for (const [pass, rest] of rests.entries()) {
         const short = problems.filter(isShort);
@@ -56,7 +64,7 @@ test.skipIf(!isMeasuredHere)(
     }
     const short = problems.filter(isShort).map((problem) => {
       const times = reached.get(problem)!.map((fraction) => fraction.toFixed(3));
-      const due = known!.fractions[floorKey(problem)]!;
+      const due = dueOf(known!.fractions[floorKey(problem)]!).toFixed(3);
       return `${floorKey(problem)}: ${times.join(", ")} of the limit, ${due} is due`;
     });
     expect(short).toEqual([]);
