@@ -2,35 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GeneralHeap, GiB } from "../../src/index.ts";
-import type { CollectionEvent, GeneralBlock, GeneralHeapOptions } from "../../src/index.ts";
+import { GiB } from "../../src/index.ts";
+import type { CollectionEvent, GeneralBlock } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
+import { end, filled, open, regionBytes } from "./general-small.ts";
 import { pattern } from "./subject.ts";
 
 const KiB = 1024;
-const regionBytes = 16 * KiB;
-
-function open(options: GeneralHeapOptions = {}): GeneralHeap {
-  return new GeneralHeap({
-    regionBytes,
-    budgetBytes: 64 * regionBytes,
-    youngRegions: 0,
-    growth: 0,
-    finalizers: () => ({ register() {}, unregister() {} }),
-    onIgnoredPressure: () => {},
-    ...options,
-  });
-}
-
-function filled(heap: GeneralHeap, byteLength: number, seed: number): GeneralBlock {
-  const block = heap.alloc({ byteLength, label: `block ${seed}` });
-  block.bytes().set(pattern(byteLength, seed));
-  return block;
-}
-
-function end(blocks: Iterable<{ dispose(): void }>): void {
-  for (const block of blocks) block.dispose();
-}
 
 describe("collections", () => {
   test("count what they move, promote and empty", () => {

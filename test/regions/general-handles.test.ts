@@ -2,34 +2,9 @@
 
 import { describe, expect, test } from "vitest";
 
-import { GeneralHeap } from "../../src/index.ts";
-import type { GeneralBlock, GeneralHeapOptions } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
+import { end, filled, open, regionBytes } from "./general-small.ts";
 import { pattern } from "./subject.ts";
-
-const regionBytes = 16 * 1024;
-
-function open(options: GeneralHeapOptions = {}): GeneralHeap {
-  return new GeneralHeap({
-    regionBytes,
-    budgetBytes: 64 * regionBytes,
-    youngRegions: 0,
-    growth: 0,
-    finalizers: () => ({ register() {}, unregister() {} }),
-    onIgnoredPressure: () => {},
-    ...options,
-  });
-}
-
-function filled(heap: GeneralHeap, byteLength: number, seed: number): GeneralBlock {
-  const block = heap.alloc({ byteLength, label: `block ${seed}` });
-  block.bytes().set(pattern(byteLength, seed));
-  return block;
-}
-
-function end(blocks: Iterable<{ dispose(): void }>): void {
-  for (const block of blocks) block.dispose();
-}
 
 describe("a request that cannot be served", () => {
   test("says that collections are held off, where that is why", () => {
