@@ -8,6 +8,7 @@ import { openEmptyPage } from "../support/demo-page.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 test("recording seen dispatches costs at most 2 µs and creates nothing", async ({ page }) => {
+  test.setTimeout(180_000);
   await openEmptyPage(page);
   const cost = await page.evaluate(async (folder) => {
     const [moorage, bench] = await Promise.all([
@@ -16,9 +17,10 @@ test("recording seen dispatches costs at most 2 µs and creates nothing", async 
     ]);
     const runtime = await moorage.createRuntime();
     try {
-      // Two cores, and a browser of several processes: other work may disturb one run, not three.
+      // A browser of several processes on a machine that others use: slow seconds pass, slow code stays.
       let best = await bench.recordingCost(runtime);
-      for (let again = 0; again < 2 && best.moorage >= 2; again++) {
+      for (let restMs = 1000; restMs <= 16_000 && best.moorage >= 2; restMs *= 2) {
+        await new Promise((resolve) => setTimeout(resolve, restMs));
         const next = await bench.recordingCost(runtime);
         if (next.moorage < best.moorage) best = next;
       }
