@@ -121,6 +121,8 @@ export abstract class TensorFactory<S = Owned> {
   /**
    * Overwrites a tensor with an array or a pinned tensor of the same size, or the elements of a view
    * with an array, row-major. An array may be a whole tensor's source from now on: see {@link tensor}.
+   * O(elements). Throws `INVALID_ARGUMENT` for another count, `UNSUPPORTED_DTYPE` for another dtype, and
+   * `INVALID_LAYOUT` for a view that is given a pinned tensor or a source, or whose elements share memory.
    */
   write<D extends DType>(
     target: TensorInput<D>,

@@ -77,7 +77,7 @@ test.each([
     (): Promise<unknown> => rt().scope((s): { x: unknown } => ({ x: [s.tensor(four, options)] })),
   ],
   ["unknown, on the host", () => rt().scope((s): unknown => hostTensor(s.hot, options))],
-  // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-return -- the hole that is tested
+  // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-return -- `any` is the hole: no type can close it, the run time has to
   ["any", (): Promise<unknown> => rt().scope((s): any => s.tensor(four, options))],
 ])("returned as %s", async (_, escape) => {
   expect(await rejected(escape())).toMatchObject({ code: "SCOPE_ESCAPE", label: "scratch" });
@@ -86,7 +86,7 @@ test.each([
 test("as any, into a variable outside", async () => {
   let outer: Tensor | undefined;
   await rt().scope((s) => {
-    // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-assignment -- the hole that is tested
+    // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-unsafe-assignment -- `any` is the hole: no type can close it, the run time has to
     outer = s.tensor(four, options) as any;
   });
   expect(outer!.state).toBe("escaped");

@@ -338,6 +338,17 @@ describe("an arena", () => {
     await parts.close();
   });
 
+  test("what is taken of a hole, even of one at the start, is not taken off the rest too", async () => {
+    const parts = await open();
+    const arena = arenaOf(parts);
+    const [first] = [arena.alloc({ byteLength: 64 * KiB }), arena.alloc({ byteLength: 64 * KiB })];
+    arena.free(first);
+    expect(arena.alloc({ byteLength: 64 * KiB }).byteOffset).toBe(0);
+    expect(arena.alloc({ byteLength: 64 * KiB }).byteOffset).toBe(128 * KiB);
+    arena.end();
+    await parts.close();
+  });
+
   test("nothing is taken of a slab that is gone, and nothing given back to it", async () => {
     const parts = await open();
     const { context, close } = parts;

@@ -21,14 +21,7 @@ export type RangeMove = (
 /** Through less than this part of what is moved, a slab would be moved in too many pieces. */
 const fewestBounceParts = 64;
 
-/** What was moved so far, there and back again counted twice. */
-export interface MoveCounts {
-  movedBytes: number;
-  movedBlocks: number;
-}
-
 export class BlockMover {
-  readonly counts: MoveCounts = { movedBytes: 0, movedBlocks: 0 };
   readonly #pool: SlabPool;
   readonly #table: BlockTable;
   readonly #heap: DeviceHeap;
@@ -97,8 +90,6 @@ export class BlockMover {
     const source = this.#pool.slab(table.slab[row]!);
     const offset = place.slab.allocator.offsetOf(place.node) * place.slab.granuleBytes;
     this.#move(source, table.offset[row]!, place.slab, offset, table.extent[row]!);
-    this.counts.movedBytes += table.extent[row]!;
-    this.counts.movedBlocks++;
     // The queue is in order: whoever gets the old bytes writes them after the copy.
     source.allocator.free(table.node[row]!);
     table.slab[row] = place.slab.index;
@@ -145,7 +136,6 @@ export class BlockMover {
         if (run !== null) this.#through(bounce, slab, run);
         run = { from, to, byteLength };
       }
-      this.counts.movedBlocks++;
     }
     if (run !== null) this.#through(bounce, slab, run);
     bounce.slab.allocator.free(bounce.node);
@@ -166,7 +156,6 @@ export class BlockMover {
       this.#move(slab, from + done, bounce.slab, offset, piece);
       this.#move(bounce.slab, offset, slab, to + done, piece);
     }
-    this.counts.movedBytes += 2 * byteLength;
   }
 
   #bounceFor(slab: Slab, byteLength: number): Place | null {
