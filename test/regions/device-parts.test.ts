@@ -349,6 +349,19 @@ describe("an arena", () => {
     await parts.close();
   });
 
+  test("what is freed goes back to the page that it came from", async () => {
+    const parts = await open();
+    const arena = arenaOf(parts);
+    const a = arena.alloc({ byteLength: 1000 });
+    const b = arena.alloc({ byteLength: 1000 }, 1 << parts.context.table.slab[a.row]!);
+    expect(b.byteOffset).toBe(a.byteOffset);
+    arena.free(b);
+    // Not where the other page has a block that lives.
+    expect(arena.alloc({ byteLength: 1000 }).byteOffset).toBe(parts.context.table.extent[a.row]);
+    arena.end();
+    await parts.close();
+  });
+
   test("nothing is taken of a slab that is gone, and nothing given back to it", async () => {
     const parts = await open();
     const { context, close } = parts;

@@ -143,3 +143,14 @@ describe("what fits behind a region's blocks", () => {
     expect(fits(region, byteLength, alignment)).toBe(expected);
   });
 });
+
+test("the table of handles takes ended entries again, and does not grow for them", () => {
+  const { table } = open();
+  const first = table.take();
+  for (let round = 0; round < 5000; round++) {
+    const index = table.take();
+    expect(index).toBe(first + 1);
+    table.release(index);
+  }
+  expect(table.capacity).toBe(1024);
+});
