@@ -3,6 +3,7 @@
  * transfers, and the kernels with their pipelines. Memory and handles outlive it: see `restore.ts`.
  */
 
+import { alignUp } from "../host/alignment.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
@@ -18,6 +19,7 @@ import type { Snapshot } from "./readbacks.ts";
 import type { BindGroups } from "./stream/bind-groups.ts";
 import { CommandStream } from "./stream/command-stream.ts";
 import { Kernel } from "./stream/kernel.ts";
+import type { BindingWindow } from "./stream/launch.ts";
 import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
 import { Transfers } from "./transfers.ts";
@@ -49,32 +51,47 @@ export class Engine {
   readonly axis: AxisKernels;
   readonly matmul: MatmulKernels;
   readonly entries: EntryKernels;
+  readonly #pool: SlabPool;
   readonly #wordCopy = wordCopy();
 
   constructor({ memory, pinned, host, snapshot, ...parts }: EngineParts) {
     this.device = memory.device;
+    this.#pool = parts.pool;
     this.ring = new ParameterRing(memory);
     this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
     this.transfers = new Transfers(this.stream, pinned);
     this.readbacks = new Readbacks(this.stream, pinned, snapshot);
     this.belt = new UploadBelt(pinned);
     this.stream.beforeSubmit = () => this.belt.seal();
-    this.executor = new Executor(this.stream, host, parts.table);
+    this.executor = new Executor(this.stream, host, parts.table, parts.pool);
     this.elementwise = new ElementwiseKernels(this.executor);
-    this.axis = new AxisKernels(this.executor);
-    this.matmul = new MatmulKernels(this.executor);
+    this.axis = new AxisKernels(this.executor, this.elementwise);
+    this.matmul = new MatmulKernels(this.executor, this.elementwise);
     this.entries = new EntryKernels(this.executor);
   }
 
   /** Copies whole words between blocks. A kernel, because WebGPU copies within no single buffer. */
   copyBlock(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
-    const words = Math.ceil(byteLength / 4);
-    this.stream.words[2] = words;
-    const groups = linearGroups(Math.ceil(words / 4));
-    this.stream.dispatch(
-      { kernel: this.#wordCopy, blocks: [from, to], offsets: [0, 0], ...groups },
-      3,
-    );
+    const { maxBindingBytes, granuleBytes } = this.#pool;
+    for (let byteOffset = 0; byteOffset < byteLength; byteOffset += maxBindingBytes) {
+      const length = Math.min(maxBindingBytes, byteLength - byteOffset);
+      const words = Math.ceil(length / 4);
+      this.stream.words[2] = words;
+      const window = { byteOffset, byteLength: alignUp(length, granuleBytes) };
+      const windowIn = ({ byteLength: whole }: DeviceAllocation): BindingWindow | null =>
+        whole > maxBindingBytes ? window : null;
+      const isLarge = from.byteLength > maxBindingBytes || to.byteLength > maxBindingBytes;
+      this.stream.dispatch(
+        {
+          kernel: this.#wordCopy,
+          blocks: [from, to],
+          offsets: [byteOffset / 4, byteOffset / 4],
+          windows: isLarge ? [windowIn(from), windowIn(to)] : null,
+          ...linearGroups(Math.ceil(words / 4)),
+        },
+        3,
+      );
+    }
   }
 }
 

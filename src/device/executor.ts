@@ -10,9 +10,12 @@ import type { Layout } from "../host/layout.ts";
 import { byteSize } from "../host/layout.ts";
 import type { AllocationRequest } from "../host/region.ts";
 import { workgroupSize } from "../shaders/binding.ts";
+import { windowOf } from "./kernels/windows.ts";
 import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
+import type { SlabPool } from "./memory/slab-pool.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { Kernel } from "./stream/kernel.ts";
+import type { BindingWindow } from "./stream/launch.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorHost, TensorInput } from "./tensor.ts";
 
@@ -50,11 +53,36 @@ export class Executor {
   readonly stream: CommandStream;
   readonly host: TensorHost;
   readonly #table: BlockTable;
+  readonly #pool: SlabPool;
 
-  constructor(stream: CommandStream, host: TensorHost, table: BlockTable) {
+  constructor(stream: CommandStream, host: TensorHost, table: BlockTable, pool: SlabPool) {
     this.stream = stream;
     this.host = host;
     this.#table = table;
+    this.#pool = pool;
+  }
+
+  /** Bytes of elements that any window can hold, wherever its first element lies. */
+  get partBytes(): number {
+    return this.#pool.maxBindingBytes - 2 * this.#pool.granuleBytes;
+  }
+
+  /** Whether one dispatch can bind all that a tensor reaches. O(1) where its memory is not larger. */
+  fits({ allocation, dtype, layout }: AnyTensor): boolean {
+    const { maxBindingBytes } = this.#pool;
+    return allocation.byteLength <= maxBindingBytes || this.#window(layout, dtype) !== null;
+  }
+
+  /** The same for a new tensor. */
+  fitsNew(dtype: DType, count: number): boolean {
+    return count * dtypeInfo(dtype).bytes <= this.#pool.maxBindingBytes;
+  }
+
+  /** What of a large block a dispatch binds, or `null` where that is too much. */
+  #window(layout: Layout, dtype: DType): BindingWindow | null {
+    const { granuleBytes, maxBindingBytes } = this.#pool;
+    const window = windowOf(layout, dtypeInfo(dtype).bytes, granuleBytes);
+    return window.byteLength <= maxBindingBytes ? window : null;
   }
 
   /** Runs a record with one output. O(operands). */
@@ -77,6 +105,7 @@ export class Executor {
       if (slab < 31) avoid |= 1 << slab;
     }
     const outputs: AnyTensor[] = [];
+    let windows: (BindingWindow | null)[] | null = null;
     try {
       for (const output of record.outputs) {
         const tensor = output instanceof Tensor ? output : this.place(output, placer, avoid);
@@ -84,6 +113,7 @@ export class Executor {
         blocks.push(tensor.block);
         offsets.push(tensor.layout.offset);
       }
+      if (this.#isAnyLarge(blocks)) windows = this.#windows(kernel, [...inputs, ...outputs]);
     } catch (error) {
       // A record is all or nothing: what was placed before the one that did not fit goes back.
       outputs.forEach((made, index) => {
@@ -92,8 +122,28 @@ export class Executor {
       throw error;
     }
     const { x, y, z } = record;
-    this.stream.dispatch({ kernel, blocks, offsets, x, y, z }, record.wordCount);
+    this.stream.dispatch({ kernel, blocks, offsets, windows, x, y, z }, record.wordCount);
     return outputs;
+  }
+
+  #isAnyLarge(blocks: readonly DeviceAllocation[]): boolean {
+    const { maxBindingBytes } = this.#pool;
+    for (const { byteLength } of blocks) if (byteLength > maxBindingBytes) return true;
+    return false;
+  }
+
+  #windows(kernel: Kernel, tensors: readonly AnyTensor[]): (BindingWindow | null)[] {
+    const { maxBindingBytes } = this.#pool;
+    return tensors.map(({ block, layout, dtype, label }) => {
+      if (block.byteLength <= maxBindingBytes) return null;
+      const window = this.#window(layout, dtype);
+      if (window !== null) return window;
+      throw new InvalidArgumentError(
+        "LIMIT_EXCEEDED",
+        `kernel "${kernel.label}" reaches more of "${label}" (${block.byteLength} bytes) than this device binds at once, ${maxBindingBytes}; run it on parts: slice() along the outermost axis`,
+        { label },
+      );
+    });
   }
 
   /** A tensor without contents yet: recycled memory holds old bytes. */

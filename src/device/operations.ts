@@ -177,15 +177,12 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
         const isFinal = reducedDtype(reduction, input.dtype) === dtype;
         const target = this.placer();
         const rows = rowsOf(source.layout, axis);
-        const folded = this.context.axis.reduce(
-          reduction,
-          source,
-          rows,
+        const folded = this.context.axis.reduce(reduction, source, rows, {
           layout,
           label,
-          isFinal ? target : scratch,
+          placer: isFinal ? target : scratch,
           scratch,
-        );
+        });
         if (isFinal) return folded;
         return this.context.elementwise.run(
           castOperation,
@@ -202,7 +199,8 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
     const label = options.label ?? "softmax";
     return this.#floating("softmax", x, label, (input, target, scratch) => {
       const rows = rowsOf(input.layout, axis);
-      if (rows.outer * rows.inner < fewRows && rows.length > longRow) {
+      const isLong = rows.outer * rows.inner < fewRows && rows.length > longRow;
+      if (isLong || this.context.axis.isRowLarge(input, rows)) {
         return this.#longSoftmax(input, axis, rows, label, target, scratch);
       }
       return this.context.axis.softmax(input, rows, label, target);
@@ -222,14 +220,15 @@ export abstract class Operations<S = Owned> extends TensorFactory<S> {
       input.shape.map((extent, index) => (index === axis ? 1 : extent)),
     );
     const output = input.dtype;
-    const highest = kernels.reduce("max", input, rows, kept, "softmax maximum", scratch, scratch);
+    const to = { layout: kept, placer: scratch, scratch };
+    const highest = kernels.reduce("max", input, rows, { ...to, label: "softmax maximum" });
     const shifted = elementwise.run(
       binaryOperations.subtract,
       { inputs: [input, highest], output },
       scratch,
     );
     const powers = elementwise.run(unaryOperations.exp, { inputs: [shifted], output }, scratch);
-    const total = kernels.reduce("sum", powers, rows, kept, "softmax total", scratch, scratch);
+    const total = kernels.reduce("sum", powers, rows, { ...to, label: "softmax total" });
     return elementwise.run(
       binaryOperations.divide,
       { inputs: [powers, total], output, label },

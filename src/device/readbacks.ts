@@ -7,13 +7,16 @@
 import { arrayOver, dtypeInfo, newArray } from "../host/dtype.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { DeviceError, MoorageError } from "../host/errors.ts";
-import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
+import type { PinnedBlock } from "../host/pinned-block.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import { MiB } from "../host/units.ts";
 import type { AnyTensor } from "./executor.ts";
 import { ReadLease } from "./lease.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
+import { readAtOnce, readThroughWindow, slotsForAll } from "./read-pieces.ts";
+import type { PieceConsumer, PieceSource } from "./read-pieces.ts";
+import { ReadStaging } from "./read-staging.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { CopyTicket } from "./stream/held-work.ts";
 import { wordBytes } from "./transfers.ts";
@@ -43,7 +46,7 @@ interface Mapped {
   readonly pieces: readonly Piece[];
 }
 
-/** Above this, a tensor is read in pieces. */
+/** Above this, a tensor is read in pieces; above half of the budget for staging too. */
 const atOnceBytes = 2 * MiB;
 
 /** Ranges of a mapped buffer start at multiples of this. */
@@ -51,14 +54,12 @@ const mapAlignment = 8;
 
 export class Readbacks {
   readonly #stream: CommandStream;
-  readonly #pinned: PinnedHeap;
   readonly #snapshot: (block: DeviceAllocation) => Snapshot;
   /** Reads under way, and who waits for their end. */
   #readingCount = 0;
   #idle: (() => void)[] = [];
-  /** Reads that hold staging, and those that wait for it. */
-  #held = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #staging: ReadStaging;
+  readonly #atOnceBytes: number;
 
   constructor(
     stream: CommandStream,
@@ -66,14 +67,15 @@ export class Readbacks {
     snapshot: (block: DeviceAllocation) => Snapshot,
   ) {
     this.#stream = stream;
-    this.#pinned = pinned;
+    this.#staging = new ReadStaging(pinned);
+    this.#atOnceBytes = Math.min(atOnceBytes, pinned.budgetBytes / 2);
     this.#snapshot = snapshot;
   }
 
   /** The elements of one contiguous tensor that starts on a word. */
   read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
     const { dtype, layout } = tensor;
-    if (bytesOf(tensor) > atOnceBytes)
+    if (bytesOf(tensor) > this.#atOnceBytes)
       return this.readAll([tensor]).then(([all]) => all as ArrayOf[D]);
     return this.#one(tensor, (memory) =>
       // A copy of the range is not filled with zeros first, as a new array is.
@@ -92,11 +94,8 @@ export class Readbacks {
     let slot: PinnedBlock | null = null;
     let ticket: CopyTicket | null = null;
     try {
-      const request: PinnedRequest = { byteLength, direction: "readback", label: `read ${label}` };
-      const taken = this.#pinned.tryAlloc(request);
-      if (!taken.ok) return await this.#oneLater(tensor, take);
-      slot = taken.value;
-      this.#held++;
+      slot = this.#staging.take(byteLength, label);
+      if (slot === null) return await this.#oneLater(tensor, take);
       ticket = this.#copy({ tensor, byteOffset: 0, byteLength }, block, slot);
       // Submits in the task of the call, not after an await: the end of the task has nothing to do then.
       await slot.map();
@@ -107,7 +106,7 @@ export class Readbacks {
     } catch (cause) {
       throw this.#readError(label, ticket?.failure ?? cause);
     } finally {
-      if (slot !== null) this.#release(slot);
+      if (slot !== null) this.#staging.release(slot);
       this.#ended();
     }
   }
@@ -118,7 +117,7 @@ export class Readbacks {
     try {
       return take(pinned.memory());
     } finally {
-      this.#release(pinned);
+      this.#staging.release(pinned);
     }
   }
 
@@ -130,7 +129,10 @@ export class Readbacks {
   async #readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
     if (tensors.length === 0) return [];
     const [only] = tensors;
-    if (tensors.length === 1 && bytesOf(only!) > atOnceBytes) {
+    if (tensors.length > 1 && this.#isTooMuch(tensors)) {
+      return await Promise.all(tensors.map((tensor) => this.read(tensor)));
+    }
+    if (tensors.length === 1 && bytesOf(only!) > this.#atOnceBytes) {
       const data = newArray(only!.dtype, only!.layout.count);
       await this.#readInto(only!, data);
       return [data];
@@ -144,8 +146,14 @@ export class Readbacks {
         return arrayOver(dtype, bytes, 0, layout.count);
       });
     } finally {
-      this.#release(pinned);
+      this.#staging.release(pinned);
     }
+  }
+
+  /** Whether there could never be staging for all at once. */
+  #isTooMuch(tensors: readonly AnyTensor[]): boolean {
+    const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor) + mapAlignment, 0);
+    return bytes > this.#staging.pinned.budgetBytes / 2;
   }
 
   /** The elements of one into an array that is there. */
@@ -154,9 +162,12 @@ export class Readbacks {
   }
 
   async #readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
-    const slots = bytesOf(tensor) > atOnceBytes ? this.#slotsFor(tensor) : null;
-    if (slots !== null) {
-      await this.#readPieces(tensor, target, slots);
+    const { block, label } = tensor;
+    const { byteOffset, byteLength } = target;
+    if (bytesOf(tensor) > this.#atOnceBytes) {
+      const bytes = new Uint8Array(target.buffer, byteOffset, byteLength);
+      const source = { block, byteOffset: startOf(tensor), byteLength, label };
+      await this.readPieces(source, (piece, offset) => bytes.set(piece, offset));
       return;
     }
     await this.#one(tensor, (memory) => {
@@ -164,69 +175,23 @@ export class Readbacks {
     });
   }
 
-  /** Staging for all pieces of a large tensor; `null` where there is not enough. */
-  #slotsFor(tensor: AnyTensor): PinnedBlock[] | null {
-    const total = bytesOf(tensor);
-    const byteLength = pieceBytesOf(total);
-    const slots: PinnedBlock[] = [];
-    while (slots.length * byteLength < total) {
-      const label = `read ${tensor.label}`;
-      const request: PinnedRequest = { byteLength, direction: "readback", label };
-      const slot = this.#pinned.tryAlloc(request);
-      if (!slot.ok) {
-        for (const taken of slots) this.#pinned.free(taken);
-        return null;
-      }
-      slots.push(slot.value);
-    }
-    this.#held += slots.length;
-    return slots;
-  }
-
-  /** A submission for each piece: the host copies one out of its mapping while the device copies the next. */
-  async #readPieces<D extends DType>(
-    tensor: AnyTensor<D>,
-    target: ArrayOf[D],
-    slots: PinnedBlock[],
-  ): Promise<void> {
-    const { label, layout, dtype } = tensor;
-    const total = bytesOf(tensor);
-    const pieceBytes = slots[0]!.byteLength;
-    const bytes = new Uint8Array(target.buffer, target.byteOffset, total);
-    const start = layout.offset * dtypeInfo(dtype).bytes;
+  /** Bytes of a block, piece by piece, as they are at the time of the call. */
+  async readPieces(source: PieceSource, take: PieceConsumer): Promise<void> {
+    const { block, label } = source;
+    const parts = { stream: this.#stream, staging: this.#staging };
+    let snapshot: Snapshot | null = null;
     try {
-      const { block } = tensor;
-      const tickets: CopyTicket[] = [];
-      const mapped = slots.map((slot, index) => {
-        const offset = index * pieceBytes;
-        const length = Math.min(pieceBytes, total - offset);
-        const buffer = gpuBuffer(slot.receive());
-        tickets.push(
-          this.#stream.copies.toBuffer(block, start + offset, buffer, 0, wordBytes(length)),
-        );
-        const mapping = slot.map();
-        // Where the first fails, nobody listens to the others.
-        mapping.catch(() => {});
-        return mapping;
-      });
-      await this.#stream.whenSubmitted(true);
-      const failed = tickets.find(({ failure }) => failure !== null);
-      if (failed !== undefined) throw failed.failure!;
-      for (let offset = 0; offset < total; offset += pieceBytes) {
-        await mapped[offset / pieceBytes];
-        const slot = slots.shift()!;
-        try {
-          const length = Math.min(pieceBytes, total - offset);
-          bytes.set(new Uint8Array(slot.memory(), 0, length), offset);
-        } finally {
-          this.#release(slot);
-        }
+      const slots = slotsForAll(this.#staging, source);
+      if (slots !== null) {
+        await readAtOnce(parts, source, slots, take);
+      } else {
+        snapshot = this.#snapshot(block);
+        await readThroughWindow(parts, { ...source, block: snapshot.block }, take);
       }
-      await this.#stream.pipelines.verify();
     } catch (cause) {
       throw this.#readError(label, cause);
     } finally {
-      for (const slot of slots) this.#release(slot);
+      snapshot?.end();
     }
   }
 
@@ -239,9 +204,8 @@ export class Readbacks {
     const { dtype, layout, label } = tensor;
     const { pinned } = await this.#map([tensor]);
     const data = arrayOver(dtype, pinned.memory(), 0, layout.count);
-    // A lease ends by its owner's doing: nobody waits for it.
-    this.#held--;
-    return new ReadLease(data, label, () => this.#pinned.free(pinned));
+    this.#staging.lend();
+    return new ReadLease(data, label, () => this.#staging.pinned.free(pinned));
   }
 
   async #track<T>(reading: Promise<T>): Promise<T> {
@@ -276,14 +240,13 @@ export class Readbacks {
     });
     const only = pieces.length === 1 ? pieces[0]! : null;
     const label = only?.tensor.label ?? `${pieces.length} tensors`;
-    const request = {
-      byteLength: only?.byteLength ?? byteLength,
-      direction: "readback",
-      label: `read ${label}`,
-    } as const;
     // Asked before memory is taken: what has ended throws here.
     const blocks = tensors.map(({ block }) => block);
-    const pinned = await this.#recorded(request, pieces, blocks);
+    const pinned = await this.#recorded(
+      { byteLength: only?.byteLength ?? byteLength, label },
+      pieces,
+      blocks,
+    );
     try {
       await pinned.submitted;
       const failed = pinned.tickets.find(({ failure }) => failure !== null);
@@ -292,26 +255,22 @@ export class Readbacks {
       await this.#stream.pipelines.verify();
       return { pinned: pinned.block, pieces };
     } catch (cause) {
-      this.#release(pinned.block);
+      this.#staging.release(pinned.block);
       throw this.#readError(label, cause);
     }
   }
 
   /** Copies recorded: at once where there is staging, else from snapshots as soon as there is. */
   async #recorded(
-    request: PinnedRequest,
+    { byteLength, label }: { readonly byteLength: number; readonly label: string },
     pieces: readonly Piece[],
     blocks: readonly DeviceAllocation[],
   ): Promise<RecordedRead> {
-    const first = this.#pinned.tryAlloc(request);
-    if (first.ok) {
-      this.#held++;
-      return this.#copyAll(first.value, pieces, blocks);
-    }
-    if (first.error.code !== "OUT_OF_MEMORY") throw first.error;
+    const first = this.#staging.take(byteLength, label);
+    if (first !== null) return this.#copyAll(first, pieces, blocks);
     const copies = blocks.map((block) => this.#snapshot(block));
     try {
-      const block = await this.#room(request);
+      const block = await this.#staging.room(byteLength, label);
       return this.#copyAll(
         block,
         pieces,
@@ -319,25 +278,6 @@ export class Readbacks {
       );
     } finally {
       for (const copy of copies) copy.end();
-    }
-  }
-
-  /** Staging that other reads give back, or what is in flight. */
-  async #room(request: PinnedRequest): Promise<PinnedBlock> {
-    for (;;) {
-      // Counted in the same breath: another that waits must see that somebody will give it back.
-      const taken = this.#pinned.tryAlloc(request);
-      if (taken.ok) {
-        this.#held++;
-        return taken.value;
-      }
-      if (this.#held > 0) {
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
-        continue;
-      }
-      const block = await this.#pinned.allocAsync(request);
-      this.#held++;
-      return block;
     }
   }
 
@@ -351,21 +291,14 @@ export class Readbacks {
       // In the task of the call, not after an await: the end of the task has nothing to submit then.
       return { block, tickets, submitted: this.#stream.whenSubmitted(true) };
     } catch (error) {
-      this.#release(block);
+      this.#staging.release(block);
       throw error;
     }
   }
 
-  /** The read is done with its staging; who waits may have it. */
-  #release(block: PinnedBlock): void {
-    this.#held--;
-    this.#pinned.free(block);
-    for (const resolve of this.#waiting.splice(0)) resolve();
-  }
-
   #copy(piece: Piece, block: DeviceAllocation, pinned: PinnedBlock): CopyTicket {
     const { tensor, byteOffset, byteLength } = piece;
-    const start = tensor.layout.offset * dtypeInfo(tensor.dtype).bytes;
+    const start = startOf(tensor);
     const target = gpuBuffer(pinned.receive());
     return this.#stream.copies.toBuffer(block, start, target, byteOffset, wordBytes(byteLength));
   }
@@ -385,7 +318,6 @@ function bytesOf({ layout, dtype }: AnyTensor): number {
   return layout.count * dtypeInfo(dtype).bytes;
 }
 
-/** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
-function pieceBytesOf(total: number): number {
-  return total > 16 * MiB ? 4 * MiB : MiB;
+function startOf({ layout, dtype }: AnyTensor): number {
+  return layout.offset * dtypeInfo(dtype).bytes;
 }

@@ -194,6 +194,11 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
     return this.#view((layout) => reshapeLayout(layout, shape));
   }
 
+  /** @internal A view of the same memory by a layout that is known to lie in it. */
+  viewAs(layout: Layout): Tensor<D, S> {
+    return new Tensor(this.host, this.block, this.dtype, layout, this.label, this.#owner ?? this);
+  }
+
   #view(layoutOf: (layout: Layout) => Layout): Tensor<D, S> {
     const { block, label } = this;
     let layout: Layout;

@@ -43,7 +43,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
   readonly kind = "pinned";
   readonly label = "pinned heap";
   readonly #source: MappableSource;
-  readonly #budgetBytes: number;
+  /** Live, pooled and in flight together never pass this. */
+  readonly budgetBytes: number;
   readonly #ledger = new RegionLedger("pinned");
   /** Free slots by direction and size. */
   readonly #pool = {
@@ -63,7 +64,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
   constructor(source: MappableSource, options: PinnedHeapOptions) {
     super();
     this.#source = source;
-    this.#budgetBytes = options.budgetBytes;
+    this.budgetBytes = options.budgetBytes;
   }
 
   /** A tensor over a new block, mapped and ready to be written. Old bytes may show through. */
@@ -112,12 +113,10 @@ export class PinnedHeap extends Region<PinnedBlock> {
   }
 
   #create(size: number, direction: PinnedDirection, label: string): PinnedSlot {
-    if (this.#ledger.reserved + size > this.#budgetBytes) {
-      this.trim(
-        Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.#budgetBytes)),
-      );
+    if (this.#ledger.reserved + size > this.budgetBytes) {
+      this.trim(Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.budgetBytes)));
     }
-    if (this.#ledger.reserved + size > this.#budgetBytes) throw this.#refused(size, label);
+    if (this.#ledger.reserved + size > this.budgetBytes) throw this.#refused(size, label);
     let buffer: MappableBuffer;
     try {
       buffer = this.#source.create(size, direction, `moorage pinned ${direction} ${size}`);
@@ -131,10 +130,10 @@ export class PinnedHeap extends Region<PinnedBlock> {
 
   #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {
     this.#ledger.failed();
-    const availableBytes = Math.max(0, this.#budgetBytes - this.#ledger.reserved);
+    const availableBytes = Math.max(0, this.budgetBytes - this.#ledger.reserved);
     return new OutOfMemoryError(
       `"${label}" needs ${requestedBytes} bytes of pinned memory, and ${availableBytes} are left of the budget of ` +
-        `${this.#budgetBytes}; dispose pinned tensors, await transfers in flight (allocAsync waits), or raise budget.pinnedBytes`,
+        `${this.budgetBytes}; dispose pinned tensors, await transfers in flight (allocAsync waits), or raise budget.pinnedBytes`,
       { requestedBytes, availableBytes },
       { label, cause },
     );

@@ -36,17 +36,49 @@ describe("a place", () => {
     expect(pool.place(1000, 1, "b").slab).toBe(a.slab);
   });
 
-  test("past the largest binding is refused by its size", () => {
+  test("past the largest buffer is refused by its size", () => {
     const { pool } = open();
     for (const attempt of [
-      () => pool.place(64 * MiB + 1, 0, "wide"),
-      () => pool.placeApart(64 * MiB + 1, 0, "wide"),
+      () => pool.place(256 * MiB + 1, 0, "wide"),
+      () => pool.placeApart(256 * MiB + 1, 0, "wide"),
     ]) {
       const error = caught(attempt);
       expect(error).toMatchObject({ code: "LIMIT_EXCEEDED", label: "wide" });
-      expect(error.message).toContain(`${64 * MiB}`);
+      expect(error.message).toContain(`${256 * MiB}`);
     }
     expect(pool.reservedBytes).toBe(0);
+  });
+
+  test("past the largest binding has a buffer of its own, of its size", () => {
+    const { pool } = open();
+    pool.maxBindingBytes = 64 * KiB;
+    const small = pool.place(1000, 0, "small");
+    const wide = pool.place(64 * KiB + 1, 0, "wide");
+    expect([small.slab.isWide, wide.slab.isWide]).toEqual([false, true]);
+    expect(wide.slab.byteLength).toBe(64 * KiB + pool.granuleBytes);
+    expect(pool.place(64 * KiB, 0, "widest that can be bound").slab.isWide).toBe(false);
+    // What it has left is nobody's, and a second one has a second buffer.
+    expect(pool.place(1000, 1, "other").slab).not.toBe(wide.slab);
+    const twin = pool.place(64 * KiB + 1, 0, "twin");
+    expect(twin.slab).not.toBe(wide.slab);
+    free(wide);
+    free(twin);
+    // An empty one serves again, unless too much of it would lie idle.
+    expect(pool.place(65 * KiB, 0, "larger").slab.byteLength).toBe(65 * KiB);
+    expect(pool.place(64 * KiB + 1, 0, "again").slab).toBe(wide.slab);
+    const large = pool.place(100 * KiB, 0, "large");
+    free(large);
+    expect(pool.place(80 * KiB, 0, "too loose").slab).not.toBe(large.slab);
+    expect(pool.place(90 * KiB, 0, "fits").slab).toBe(large.slab);
+  });
+
+  test("past the largest binding takes what there is before it is refused", () => {
+    const { pool } = open({ budgetBytes: 160 * KiB });
+    pool.maxBindingBytes = 64 * KiB;
+    const large = pool.place(150 * KiB, 0, "large");
+    free(large);
+    pool.settle = () => false;
+    expect(pool.place(65 * KiB, 0, "loose").slab).toBe(large.slab);
   });
 
   test("of a slab that the platform refused is nobody's, and its index serves again", async () => {
@@ -145,7 +177,7 @@ describe("reserving ahead", () => {
       requestedBytes: 9 * MiB,
     });
     expect(reclaimed).toBe(1);
-    expect((await rejected(pool.reserve(65 * MiB))).code).toBe("LIMIT_EXCEEDED");
+    expect((await rejected(pool.reserve(257 * MiB))).code).toBe("LIMIT_EXCEEDED");
     await pool.reserve(8 * MiB);
     expect([reclaimed, pool.reservedBytes]).toEqual([1, 8 * MiB]);
   });

@@ -19,6 +19,7 @@ import { linearGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
 import { coalesce } from "./coalesce.ts";
+import { elementwiseInParts } from "./elementwise-in-parts.ts";
 
 /** An operation on elements, whatever their dtypes and layouts. */
 export interface ElementwiseOperation {
@@ -44,6 +45,8 @@ export interface ElementwiseUse {
   readonly layout?: Layout;
   /** An existing tensor to write into, of the broadcast shape. */
   readonly target?: AnyTensor;
+  /** Whether the target is a run of whole groups of four elements, or the end of its memory. */
+  readonly isRun?: boolean;
 }
 
 const forms: readonly InputForm[] = ["row", "one", "strided"];
@@ -61,7 +64,10 @@ export class ElementwiseKernels {
   run(operation: ElementwiseOperation, use: ElementwiseUse, placer: Placer): AnyTensor {
     const { inputs, output, target } = use;
     const layout = outputLayout(use, operation.label);
-    const isOutputStrided = target !== undefined && !target.isWhole;
+    if (!this.#fits(use, layout)) {
+      return elementwiseInParts(this, this.#executor, operation, { ...use, layout }, placer);
+    }
+    const isOutputStrided = target !== undefined && use.isRun !== true && !target.isWhole;
     let isStrided = isOutputStrided;
     let key = dtypeInfo(output).id;
     for (const input of inputs) {
@@ -102,6 +108,13 @@ export class ElementwiseKernels {
       isOutputStrided ? 1 : 4,
       placer,
     );
+  }
+
+  /** Whether one dispatch can bind all operands. */
+  #fits({ inputs, output, target }: ElementwiseUse, layout: Layout): boolean {
+    const executor = this.#executor;
+    for (const input of inputs) if (!executor.fits(input)) return false;
+    return target === undefined ? executor.fitsNew(output, layout.count) : executor.fits(target);
   }
 
   #dispatch(

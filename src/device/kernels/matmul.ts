@@ -13,22 +13,33 @@ import { maxGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
 import { coalesce } from "./coalesce.ts";
+import type { ElementwiseKernels } from "./elementwise.ts";
+import { matmulInParts } from "./matmul-in-parts.ts";
 
 export class MatmulKernels {
   readonly #executor: Executor;
   readonly #strided = kernel(false);
   readonly #row4 = kernel(true);
 
-  constructor(executor: Executor) {
+  readonly #elementwise: ElementwiseKernels;
+
+  constructor(executor: Executor, elementwise: ElementwiseKernels) {
     this.#executor = executor;
+    this.#elementwise = elementwise;
   }
 
   /**
    * `[…, m, k] × […, k, n] → […, m, n]` of float32 tensors with any strides; the leading axes
-   * broadcast. Throws `INVALID_LAYOUT` where the inner extents differ. O(rank).
+   * broadcast. Throws `INVALID_LAYOUT` where the inner extents differ. O(rank). `target` is a contiguous
+   * tensor to write into.
    */
-  run(a: AnyTensor, b: AnyTensor, label: string, placer: Placer): AnyTensor {
+  run(a: AnyTensor, b: AnyTensor, label: string, placer: Placer, target?: AnyTensor): AnyTensor {
     const { shape, batch } = productShape(a, b);
+    const executor = this.#executor;
+    if (!executor.fits(a) || !executor.fits(b) || !fitsOutput(executor, shape, target)) {
+      const product = { a, b, label, placer, shape, batch, ...(target && { target }) };
+      return matmulInParts(this, this.#elementwise, executor, product);
+    }
     const [rows, columns] = shape.slice(-2) as [number, number];
     const inner = a.shape.at(-1)!;
     const viewA = broadcastLayout(a.layout, [...batch, rows, inner]);
@@ -54,6 +65,7 @@ export class MatmulKernels {
     const isMultiple = (...numbers: number[]): boolean =>
       numbers.every((number) => number % 4 === 0);
     const isRow4 =
+      (target?.offset ?? 0) % 4 === 0 &&
       (aColumn === 1 || inner === 1) &&
       bColumn === 1 &&
       isMultiple(inner, columns, aRow, bRow, a0, a1, b0, b1, viewA.offset, viewB.offset);
@@ -79,7 +91,7 @@ export class MatmulKernels {
       {
         kernel: isRow4 ? this.#row4 : this.#strided,
         inputs: [a, b],
-        outputs: [{ dtype: "float32", layout: contiguousLayout(shape), label }],
+        outputs: [target ?? { dtype: "float32", layout: contiguousLayout(shape), label }],
         wordCount: 3 + words.length,
         // Past what WebGPU dispatches, an invocation makes several tiles.
         x: Math.min(Math.ceil(columns / matmulTile.columns), maxGroups),
@@ -89,6 +101,14 @@ export class MatmulKernels {
       placer,
     );
   }
+}
+
+function fitsOutput(executor: Executor, shape: Shape, target: AnyTensor | undefined): boolean {
+  if (target !== undefined) return executor.fits(target);
+  return executor.fitsNew(
+    "float32",
+    shape.reduce((count, extent) => count * extent, 1),
+  );
 }
 
 function kernel(isRow4: boolean): Kernel {

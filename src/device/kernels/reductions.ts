@@ -11,8 +11,10 @@ import { reduceShader, reducedDtype } from "../../shaders/reduce.ts";
 import type { Reduction } from "../../shaders/reduce.ts";
 import { softmaxShader } from "../../shaders/softmax.ts";
 import { linearGroups } from "../executor.ts";
-import type { AnyTensor, Executor, Placer } from "../executor.ts";
+import type { AnyTensor, Executor, OutputSpec, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
+import type { ElementwiseKernels } from "./elementwise.ts";
+import { reduceInParts, rowsInParts } from "./rows-in-parts.ts";
 
 /** Elements that one invocation folds before a row is split among several. */
 const chunkElements = 1024;
@@ -37,27 +39,46 @@ export function rowsOf({ shape, count }: Layout, axis: number | null): Rows {
   };
 }
 
+/** Where a result goes: a new tensor of `layout`, or one that is there. */
+export interface Destination {
+  readonly layout: Layout;
+  readonly label: string;
+  readonly placer: Placer;
+  readonly scratch: Placer;
+  /** A contiguous tensor to write into. */
+  readonly target?: AnyTensor;
+}
+
 export class AxisKernels {
   readonly #executor: Executor;
+  readonly #elementwise: ElementwiseKernels;
   readonly #kernels = new Map<string, Kernel>();
 
-  constructor(executor: Executor) {
+  constructor(executor: Executor, elementwise: ElementwiseKernels) {
     this.#executor = executor;
+    this.#elementwise = elementwise;
+  }
+
+  /** Whether a row is too large to be bound: then only parts of it can be computed with. */
+  isRowLarge({ dtype }: AnyTensor, { length, inner }: Rows): boolean {
+    return length * inner * dtypeInfo(dtype).bytes > this.#executor.partBytes;
   }
 
   /**
    * Folds `rows` of a contiguous tensor. The result has the dtype of {@link reducedDtype}; long rows
    * take several dispatches, with intermediates in `scratch`.
    */
-  reduce(
-    reduction: Reduction,
-    input: AnyTensor,
-    rows: Rows,
-    layout: Layout,
-    label: string,
-    placer: Placer,
-    scratch: Placer,
-  ): AnyTensor {
+  reduce(reduction: Reduction, input: AnyTensor, rows: Rows, to: Destination): AnyTensor {
+    const executor = this.#executor;
+    const folded = reducedDtype(reduction, input.dtype);
+    const fitsTarget =
+      to.target === undefined
+        ? executor.fitsNew(folded, rows.outer * rows.inner)
+        : executor.fits(to.target);
+    if (!fitsTarget || !executor.fits(input)) {
+      return reduceInParts(this, this.#elementwise, executor, reduction, input, rows, to);
+    }
+    const { layout, label, placer, scratch } = to;
     let current = input;
     let list: AnyTensor | null = null;
     let { length } = rows;
@@ -68,7 +89,7 @@ export class AxisKernels {
       const outputs = rows.outer * chunks * rows.inner;
       const dtype = reducedDtype(reduction, input.dtype);
       const spec = isLast
-        ? { dtype, layout, label }
+        ? (to.target ?? { dtype, layout, label })
         : { dtype, layout: contiguousLayout([outputs]), label: `${label} (chunks)` };
       const source = list === null ? current : input;
       const isRow4 =
@@ -101,10 +122,21 @@ export class AxisKernels {
   }
 
   /** Softmax of a contiguous float32 tensor, one row to an invocation. */
-  softmax(input: AnyTensor, rows: Rows, label: string, placer: Placer): AnyTensor {
+  softmax(
+    input: AnyTensor,
+    rows: Rows,
+    label: string,
+    placer: Placer,
+    target?: AnyTensor,
+  ): AnyTensor {
+    if (!this.#executor.fits(input)) {
+      return rowsInParts(this.#executor, input, rows, label, placer, (part, own, to) =>
+        this.softmax(part, own, label, placer, to),
+      );
+    }
     const kernel = this.#kernel("softmax", "softmax", [4, 4], softmaxShader);
     const count = rows.outer * rows.inner;
-    const spec = { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
+    const spec = target ?? { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
     return this.#run(kernel, [input], spec, [count, rows.length, rows.inner], count, placer);
   }
 
@@ -115,14 +147,20 @@ export class AxisKernels {
     rows: Rows,
     label: string,
     placer: Placer,
+    target?: AnyTensor,
   ): AnyTensor {
+    if (!this.#executor.fits(input)) {
+      return rowsInParts(this.#executor, input, rows, label, placer, (part, own, to) =>
+        this.convolve(part, weights, own, label, placer, to),
+      );
+    }
     const form = convolveForm(rows, input);
     const kernel = this.#kernel(`convolve ${form}`, "convolve", [4, 4, 4], (plan) =>
       convolveShader(form, plan),
     );
     const groups = convolveGroups(form, rows);
     const words = [groups, rows.length, rows.inner, (weights.size - 1) / 2];
-    const spec = { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
+    const spec = target ?? { dtype: input.dtype, layout: contiguousLayout(input.shape), label };
     return this.#run(kernel, [input, weights], spec, words, groups, placer);
   }
 
@@ -143,7 +181,7 @@ export class AxisKernels {
   #run(
     kernel: Kernel,
     inputs: readonly AnyTensor[],
-    output: { readonly dtype: DType; readonly layout: Layout; readonly label: string },
+    output: OutputSpec | AnyTensor,
     words: readonly number[],
     invocations: number,
     placer: Placer,

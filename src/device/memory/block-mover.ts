@@ -36,7 +36,9 @@ export class BlockMover {
 
   /** Slabs that blocks may be moved to: those that are certain to exist. */
   targets(): Slab[] {
-    return this.#pool.slabs.filter(({ isReady, failure }) => isReady && failure === null);
+    return this.#pool.slabs.filter(
+      ({ isReady, isWide, failure }) => isReady && !isWide && failure === null,
+    );
   }
 
   /**
@@ -51,7 +53,7 @@ export class BlockMover {
       const { row } = block;
       if (node[row]! < 0) continue;
       const home = this.#pool.slab(slab[row]!);
-      if (block.region !== this.#heap || this.#table.isLent(block)) fixed.add(home);
+      if (block.region !== this.#heap || home.isWide || this.#table.isLent(block)) fixed.add(home);
       const blocks = bySlab.get(home);
       if (blocks === undefined) bySlab.set(home, [block]);
       else blocks.push(block);

@@ -92,6 +92,8 @@ export class DeviceHeap extends DeviceRegion {
     if (node === lostNode || this.isHolding()) return null;
     checkRequest(this.requestLike(block, byteLength), this.label);
     const slab = this.#pool.slab(table.slab[row]!);
+    // A buffer that is too large to be bound whole has one block: what it left would be nobody's.
+    if (slab.isWide) return null;
     const oldExtent = table.extent[row]!;
     if (!slab.allocator.resize(node, Math.ceil(byteLength / slab.granuleBytes))) return null;
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;

@@ -7,13 +7,13 @@
  */
 
 import { alignUp } from "../../host/alignment.ts";
-import { formatBreakdown } from "../../host/diagnostics/breakdown.ts";
-import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
-import type { MemoryShare, MoorageError } from "../../host/errors.ts";
+import type { MemoryShare, MoorageError, OutOfMemoryError } from "../../host/errors.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 import { Ladder } from "./ladder.ts";
 import type { DevicePressureEvent } from "./ladder.ts";
 import { provisionalSlab } from "./provisional-slab.ts";
+import { refusal } from "./refusal.ts";
+import { requirePossible, slabLimits } from "./slab-limits.ts";
 import { looseness, slabSize, spareBytes } from "./slab-size.ts";
 import { Slab } from "./slab.ts";
 
@@ -52,8 +52,10 @@ export class SlabPool {
   readonly ladder = new Ladder();
   /** Told of every slab that is gone. */
   onDestroy: (slab: Slab) => void = () => {};
-  /** A new device buffer larger than this could not be bound whole. */
-  maxSlabBytes = 0;
+  /** The largest range that a dispatch can bind; a slab that many blocks share is not larger. */
+  maxBindingBytes = 0;
+  /** The largest buffer. What is larger than a binding has one of its own: see {@link Slab.isWide}. */
+  maxBufferBytes = 0;
   readonly #memory: GpuMemory;
   readonly #budgetBytes: number;
   readonly #softBytes: number;
@@ -77,13 +79,11 @@ export class SlabPool {
 
   /** Reads the limits of the device. There is no slab then. */
   measure(): void {
-    const { limits } = this.#memory.device;
-    this.granuleBytes = Math.max(16, limits.minStorageBufferOffsetAlignment);
-    this.maxSlabBytes =
-      Math.floor(
-        Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, 2 ** 32 - 256) / 256,
-      ) * 256;
-    this.#slabBytes = Math.min(this.#wantedSlabBytes, this.maxSlabBytes);
+    const limits = slabLimits(this.#memory.device);
+    this.granuleBytes = limits.granuleBytes;
+    this.maxBufferBytes = limits.maxBufferBytes;
+    this.maxBindingBytes = limits.maxBindingBytes;
+    this.#slabBytes = Math.min(this.#wantedSlabBytes, this.maxBindingBytes);
   }
 
   get reservedBytes(): number {
@@ -128,11 +128,11 @@ export class SlabPool {
 
   /**
    * A range of at least `byteLength` bytes, preferably in none of the slabs whose bit is set in
-   * `avoid`. O(slabs). Throws `OUT_OF_MEMORY`, and `LIMIT_EXCEEDED` past the largest binding.
+   * `avoid`. O(slabs). Throws `OUT_OF_MEMORY`, and `LIMIT_EXCEEDED` past the largest buffer.
    */
   place(byteLength: number, avoid: number, label: string): Place {
     const units = Math.ceil(byteLength / this.granuleBytes);
-    this.#requireBindable(byteLength, label);
+    requirePossible(byteLength, this.maxBufferBytes, label);
     this.#placedBytes += byteLength;
     return (
       this.placeApart(byteLength, avoid, label) ??
@@ -147,21 +147,11 @@ export class SlabPool {
    * than colour is worth. O(slabs).
    */
   placeApart(byteLength: number, avoid: number, label: string): Place | null {
-    this.#requireBindable(byteLength, label);
+    requirePossible(byteLength, this.maxBufferBytes, label);
     const place = this.#fit(Math.ceil(byteLength / this.granuleBytes), avoid, false);
     if (place !== null) return place;
     if (this.#slabs.length >= colourCount || this.growableBytes < byteLength) return null;
     return this.#placeInNewSlab(byteLength, label);
-  }
-
-  #requireBindable(byteLength: number, label: string): void {
-    if (byteLength > this.maxSlabBytes) {
-      throw new InvalidArgumentError(
-        "LIMIT_EXCEEDED",
-        `"${label}" needs ${byteLength} bytes in one binding, and this device binds at most ${this.maxSlabBytes}; split the tensor`,
-        { label },
-      );
-    }
   }
 
   #placeInNewSlab(byteLength: number, label: string): Place {
@@ -234,10 +224,12 @@ export class SlabPool {
   }
 
   #fit(units: number, avoid: number, avoided: boolean, isThorough = false): Place | null {
+    const isWide = units * this.granuleBytes > this.maxBindingBytes;
     for (const slab of this.#slabs) {
-      if (slab === null || slab.failure !== null) continue;
+      if (slab === null || slab.failure !== null || slab.isWide !== isWide) continue;
       // Slabs past the 31st have no bit: they are placed in freely, and bound by exact ranges.
       const isAvoided = slab.index < 31 && (avoid & (1 << slab.index)) !== 0;
+      if (isWide && !slab.suits(units, isThorough)) continue;
       if (isAvoided !== avoided) continue;
       const node = slab.allocator.allocate(units, isThorough);
       if (node < 0) continue;
@@ -247,13 +239,17 @@ export class SlabPool {
     return null;
   }
 
-  /** Makes sure that `byteLength` bytes more can be placed at once. Settles when that is certain. */
+  /**
+   * Makes sure that `byteLength` bytes more can be placed at once. Settles when that is certain. Throws
+   * `LIMIT_EXCEEDED` past the largest buffer.
+   */
   async reserve(byteLength: number): Promise<void> {
     const units = Math.ceil(byteLength / this.granuleBytes);
-    this.#requireBindable(byteLength, `reserve(${byteLength})`);
+    const isWide = units * this.granuleBytes > this.maxBindingBytes;
+    requirePossible(byteLength, this.maxBufferBytes, `reserve(${byteLength})`);
     for (;;) {
       const found = this.#slabs.find(
-        (slab) => slab !== null && slab.allocator.largestFree >= units,
+        (slab) => slab?.isWide === isWide && slab.allocator.largestFree >= units,
       );
       const slab = found ?? this.#create(byteLength, `reserve(${byteLength})`, byteLength);
       await this.#settled.get(slab);
@@ -276,7 +272,7 @@ export class SlabPool {
       reservedBytes: this.#reservedBytes,
       growableBytes: this.growableBytes,
       budgetBytes: this.#budgetBytes,
-      maxSlabBytes: this.maxSlabBytes,
+      maxSlabBytes: this.maxBindingBytes,
       granuleBytes: this.granuleBytes,
     });
     const slab = this.#createProvisional(size, label);
@@ -297,27 +293,28 @@ export class SlabPool {
       onRefused: (refused) => this.#destroy(refused),
     });
     this.#settled.set(slab, settled);
-    this.#slabs[index] = slab;
+    this.#enter(slab);
     this.onReserve(slab);
     this.onCreate(slab, settled);
     return slab;
   }
 
   #refused(requestedBytes: number, label: string): OutOfMemoryError {
-    const { availableBytes } = this;
+    const { availableBytes, freeBytes } = this;
     const largest = this.#slabs.reduce(
       (most, slab) => Math.max(most, slab?.allocator.largestFree ?? 0),
       0,
     );
-    const largestFreeBytes = largest * this.granuleBytes;
-    const breakdown = this.describe();
-    return new OutOfMemoryError(
-      `"${label}" needs ${requestedBytes} bytes of device memory: ${this.#reservedBytes} of the budget of ${this.#budgetBytes} are reserved, ` +
-        `${this.freeBytes} of them free, the largest free range has ${largestFreeBytes}; ${this.#memory.availableBytes} are left of budget.totalBytes; ` +
-        `live: ${formatBreakdown(breakdown)}; dispose tensors, end scopes, or raise the budget`,
-      { requestedBytes, availableBytes, largestFreeBytes, breakdown },
-      { label },
-    );
+    return refusal(label, {
+      requestedBytes,
+      availableBytes,
+      freeBytes,
+      largestFreeBytes: largest * this.granuleBytes,
+      reservedBytes: this.#reservedBytes,
+      budgetBytes: this.#budgetBytes,
+      totalLeftBytes: this.#memory.availableBytes,
+      breakdown: this.describe(),
+    });
   }
 
   /** Destroys slabs without a live block; returns their bytes. Submits recorded work. O(slabs). */
@@ -369,8 +366,13 @@ export class SlabPool {
     const index = hole === -1 ? this.#slabs.length : hole;
     const owned = { buffer, byteLength: buffer.size, destroy: () => {} };
     const slab = new Slab(owned, index, ++this.#serial, this.granuleBytes, true);
-    this.#slabs[index] = slab;
+    this.#enter(slab);
     return slab;
+  }
+
+  #enter(slab: Slab): void {
+    slab.isWide = slab.byteLength > this.maxBindingBytes;
+    this.#slabs[slab.index] = slab;
   }
 
   /** Forgets a buffer of somebody else's, who may destroy it then: what is recorded is submitted. */

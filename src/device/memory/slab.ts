@@ -8,6 +8,7 @@
 import type { MoorageError } from "../../host/errors.ts";
 import type { ManagedBuffer } from "./gpu-memory.ts";
 import { OffsetAllocator } from "./offset-allocator.ts";
+import { looseness } from "./slab-size.ts";
 
 /** Pieces of a slab whose last use is tracked apart. */
 const pieces = 64;
@@ -22,6 +23,8 @@ export class Slab {
   /** Counts in granules of {@link granuleBytes}. */
   readonly allocator: OffsetAllocator;
   readonly granuleBytes: number;
+  /** Whether it is too large to be bound whole: it holds one block, and dispatches bind parts of it. */
+  isWide = false;
   /** Whether it has been empty since the last look at what may go back. */
   isIdle = false;
   /** Bytes leased to arenas. */
@@ -60,6 +63,12 @@ export class Slab {
 
   get isEmpty(): boolean {
     return this.allocator.blockCount === 0;
+  }
+
+  /** Whether a block that is too large to be bound may have this wide slab: alone, and most of it. */
+  suits(units: number, isThorough: boolean): boolean {
+    const capacity = this.byteLength / this.granuleBytes;
+    return this.isEmpty && (isThorough || capacity <= looseness * units);
   }
 
   /** Notes that recorded work of `batch` touches a range. O(pieces touched). */

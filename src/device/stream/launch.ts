@@ -6,6 +6,7 @@
  * - In a slab that is written and holds more than one operand, each block is bound by its exact range,
  *   all of them `read_write`, which is allowed while the ranges are disjoint; operands in one block
  *   share a binding.
+ * - Of a block that is too large for a binding, each operand binds the window that it reaches.
  */
 
 import type { BlockTable, DeviceAllocation } from "../memory/block-table.ts";
@@ -18,6 +19,12 @@ import type { Pipelines } from "./pipelines.ts";
 /** The most operands a kernel can have: WebGPU's smallest limit for storage buffers. */
 export const maxOperands = 8;
 
+/** The part of its block that an operand reaches, in bytes: where it starts is a granule's start. */
+export interface BindingWindow {
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
 /** A dispatch, placed: which memory each operand has. */
 export interface Dispatch {
   readonly kernel: Kernel;
@@ -25,6 +32,8 @@ export interface Dispatch {
   readonly blocks: readonly DeviceAllocation[];
   /** Elements from the start of each block to the operand's first element. */
   readonly offsets: readonly number[];
+  /** For each operand whose block is too large to be bound: what to bind of it. */
+  readonly windows?: readonly (BindingWindow | null)[] | null;
   /** Workgroups. */
   readonly x: number;
   readonly y: number;
@@ -97,7 +106,7 @@ export class Launcher {
    * where they are now. O(operands²), O(operands) where plain.
    */
   resolve(dispatch: Dispatch, placement: Placement | null): Variant {
-    const { kernel, blocks, offsets } = dispatch;
+    const { kernel, blocks, offsets, windows = null } = dispatch;
     const table = this.#table;
     const count = blocks.length;
     let read = 0;
@@ -114,7 +123,8 @@ export class Launcher {
         this.starts[operand] = placement.offsets[operand]!;
         this.extents[operand] = placement.extents[operand]!;
       }
-      const { index } = this.slabs[operand]!;
+      const { index, isWide } = this.slabs[operand]!;
+      conflict ||= isWide;
       const bit = index < 31 ? 1 << index : 0;
       if (operand < kernel.inputCount) {
         read |= bit;
@@ -124,6 +134,7 @@ export class Launcher {
       }
       conflict ||= bit === 0;
     }
+    if (windows !== null) this.#narrow(windows);
     const variant = conflict ? this.#mixed(kernel, blocks) : this.#plain(kernel);
     this.#variant = variant;
     const { slots, isExact } = variant.shape;
@@ -133,7 +144,8 @@ export class Launcher {
       if (isExact[slot]!) {
         this.#bindingOffset[slot] = this.starts[operand]!;
         this.#bindingSize[slot] = this.extents[operand]!;
-        this.elementOffsets[operand] = offsets[operand]!;
+        const window = windows?.[operand]?.byteOffset ?? 0;
+        this.elementOffsets[operand] = offsets[operand]! - window / kernel.elementBytes[operand]!;
       } else {
         this.#bindingOffset[slot] = 0;
         this.#bindingSize[slot] = 0;
@@ -142,6 +154,15 @@ export class Launcher {
       }
     }
     return variant;
+  }
+
+  /** What is bound of a large block is a part of it. */
+  #narrow(windows: readonly (BindingWindow | null)[]): void {
+    for (const [operand, window] of windows.entries()) {
+      if (window === null) continue;
+      this.starts[operand]! += window.byteOffset;
+      this.extents[operand] = window.byteLength;
+    }
   }
 
   #plain(kernel: Kernel): Variant {
@@ -159,10 +180,11 @@ export class Launcher {
         if (other === operand || this.slabs[other] !== this.slabs[operand]) continue;
         if (!isOutput && !this.#isSlabWritten(kernel, operand, blocks.length)) continue;
         shared = true;
-        if (other < operand && blocks[other] === blocks[operand]) slot = this.#slots[other]!;
+        const isSame = blocks[other] === blocks[operand] && this.#isSameRange(other, operand);
+        if (other < operand && isSame) slot = this.#slots[other]!;
       }
       this.#slots[operand] = slot === -1 ? bindings++ : slot;
-      this.#exact[operand] = shared || kernel.isExact ? 1 : 0;
+      this.#exact[operand] = shared || kernel.isExact || this.slabs[operand]!.isWide ? 1 : 0;
       this.#write[operand] = shared || isOutput ? 1 : 0;
       key =
         key * 64 + this.#slots[operand]! * 4 + this.#exact[operand]! * 2 + this.#write[operand]!;
@@ -173,6 +195,10 @@ export class Launcher {
       kernel.variants.set(key, variant);
     }
     return variant;
+  }
+
+  #isSameRange(a: number, b: number): boolean {
+    return this.starts[a] === this.starts[b] && this.extents[a] === this.extents[b];
   }
 
   /** Whether any output lies in the slab of `operand`. */
