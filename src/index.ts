@@ -2,7 +2,7 @@
 
 // The runtime
 export { createRuntime, Runtime } from "./device/runtime.ts";
-export type { ArraysOf } from "./device/runtime.ts";
+export type { ArraysOf, TransferOperations } from "./device/transfer-operations.ts";
 export type { RuntimeOptions } from "./device/runtime-options.ts";
 export type { Budget } from "./device/budget.ts";
 export type { LiveAllocation } from "./device/live-allocations.ts";
@@ -26,7 +26,10 @@ export type { NestedNumbers, TensorInput, TensorState } from "./device/tensor.ts
 export type { Branded, Owned } from "./host/lifetime.ts";
 export { GrowableTensor } from "./device/growable-tensor.ts";
 export type { GrowableOptions } from "./device/growable-tensor.ts";
+export { Transfer } from "./device/transfer.ts";
+export type { TransferStatus } from "./device/transfer.ts";
 export type { ByteProducer, WriteFromOptions } from "./device/write-from.ts";
+export type { ByteConsumer, ReadOptions, ReadToOptions } from "./device/read-to.ts";
 export { Lease, ReadLease } from "./device/lease.ts";
 export { PinnedTensor } from "./host/pinned-tensor.ts";
 export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
@@ -149,6 +152,7 @@ export type { CollectionEvent, MemoryEvent, MoveEvent, ProfilingHooks } from "./
 
 // Errors
 export {
+  CancelledError,
   DeviceError,
   InvalidArgumentError,
   KernelError,

@@ -19,7 +19,7 @@ import { GeneralHeap } from "../host/general/general-heap.ts";
 import { PinnedHeap } from "../host/pinned-heap.ts";
 import type { Budget } from "./budget.ts";
 import { Engine } from "./engine.ts";
-import type { AnyTensor, Executor } from "./executor.ts";
+import type { AnyTensor, Executor, Placer } from "./executor.ts";
 import { copyOperation } from "./kernels/builtin.ts";
 import type { ElementwiseKernels } from "./kernels/elementwise.ts";
 import type { MatmulKernels } from "./kernels/matmul.ts";
@@ -266,7 +266,7 @@ export class DeviceContext implements TensorHost {
 
   read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
     try {
-      return this.#withReadable([tensor], ([readable]) =>
+      return this.withReadable([tensor], ([readable]) =>
         this.readbacks.read(readable as AnyTensor<D>),
       );
     } catch (error) {
@@ -276,44 +276,45 @@ export class DeviceContext implements TensorHost {
 
   /** The elements of several tensors: one submission, one mapping. */
   async readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
-    return await this.#withReadable(tensors, (readable) => this.readbacks.readAll(readable));
+    return await this.withReadable(tensors, (readable) => this.readbacks.readAll(readable));
   }
 
   async readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
-    await this.#withReadable([tensor], ([readable]) =>
+    await this.withReadable([tensor], ([readable]) =>
       this.readbacks.readInto(readable as AnyTensor<D>, target),
     );
   }
 
   async lease<D extends DType>(tensor: AnyTensor<D>): Promise<ReadLease<D>> {
-    return await this.#withReadable([tensor], ([readable]) =>
+    return await this.withReadable([tensor], ([readable]) =>
       this.readbacks.lease(readable as AnyTensor<D>),
     );
   }
 
   /** Tensors as a copy can take them: contiguous, from a word on; else as scratch that is. */
-  #withReadable<T>(
+  withReadable<T>(
     tensors: readonly AnyTensor[],
     read: (readable: readonly AnyTensor[]) => Promise<T>,
   ): Promise<T> {
     let arena: DeviceArena | null = null;
     try {
       const readable = tensors.map((tensor) => {
-        const { layout, dtype, label } = this.executor.own(tensor);
+        const { layout, dtype } = this.executor.own(tensor);
         const startsWord = (layout.offset * dtypeInfo(dtype).bytes) % 4 === 0;
         if (layout.isContiguous && startsWord) return tensor;
-        arena ??= this.arena("read");
-        return this.elementwise.run(
-          copyOperation,
-          { inputs: [tensor], output: dtype, label },
-          arena,
-        );
+        return this.copyInto(tensor, (arena ??= this.arena("read")));
       });
       return read(readable);
     } finally {
       // What is read is recorded: the scratch may be used again.
       (arena as DeviceArena | null)?.end();
     }
+  }
+
+  /** A contiguous copy. */
+  copyInto(tensor: AnyTensor, placer: Placer): AnyTensor {
+    const { dtype, label } = tensor;
+    return this.elementwise.run(copyOperation, { inputs: [tensor], output: dtype, label }, placer);
   }
 
   /** A block's bytes of now, on the device. */

@@ -13,6 +13,7 @@ import { gpuBuffer } from "./memory/gpu-mappable.ts";
 import type { ReadStaging } from "./read-staging.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { CopyTicket } from "./stream/held-work.ts";
+import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
 
 export interface PieceReadParts {
@@ -39,9 +40,17 @@ const windowPieces = 4;
 
 const leastPieceBytes = 256;
 
+/** The least that a window can have. */
+export const leastWindowBytes = windowPieces * leastPieceBytes;
+
 /** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
-function pieceBytesOf(byteLength: number, { pinned }: ReadStaging): number {
-  const wanted = byteLength > 16 * MiB ? 4 * MiB : MiB;
+function pieceBytesOf(byteLength: number, { pinned }: ReadStaging, windowBytes?: number): number {
+  const wanted =
+    windowBytes === undefined
+      ? byteLength > 16 * MiB
+        ? 4 * MiB
+        : MiB
+      : Math.floor(windowBytes / windowPieces / leastPieceBytes) * leastPieceBytes;
   const most = Math.floor(pinned.budgetBytes / windowPieces / leastPieceBytes) * leastPieceBytes;
   return Math.max(leastPieceBytes, Math.min(wanted, most));
 }
@@ -116,11 +125,13 @@ export async function readAtOnce(
   source: PieceSource,
   slots: readonly PinnedBlock[],
   take: PieceConsumer,
+  control?: TransferControl,
 ): Promise<void> {
   const left = [...slots];
   try {
     const pieceBytes = slots[0]!.byteLength;
     const pieces = slots.map((slot, index) => record(parts, source, slot, index * pieceBytes));
+    control?.submitted(source.byteLength);
     for (const piece of pieces) {
       await taken(parts, piece, take);
       parts.staging.release(left.shift()!);
@@ -135,11 +146,15 @@ export async function readThroughWindow(
   parts: PieceReadParts,
   source: PieceSource,
   take: PieceConsumer,
-  signal?: AbortSignal,
+  control?: TransferControl,
+  windowBytes?: number,
 ): Promise<void> {
   const { staging } = parts;
   const { byteLength, label } = source;
-  const pieceBytes = pieceBytesOf(byteLength, staging);
+  const pieceBytes = Math.min(
+    pieceBytesOf(byteLength, staging, windowBytes),
+    wordBytes(byteLength),
+  );
   const underWay: Under[] = [];
   const finishOldest = async (): Promise<void> => {
     const piece = underWay[0]!;
@@ -149,7 +164,7 @@ export async function readThroughWindow(
   };
   try {
     for (let offset = 0; offset < byteLength;) {
-      signal?.throwIfAborted();
+      control?.signal.throwIfAborted();
       const slot =
         underWay.length < windowPieces
           ? (staging.take(pieceBytes, label) ??
@@ -159,8 +174,11 @@ export async function readThroughWindow(
         await finishOldest();
         continue;
       }
+      if (control?.signal.aborted === true) staging.release(slot);
+      control?.signal.throwIfAborted();
       underWay.push(record(parts, source, slot, offset));
       offset += pieceBytes;
+      control?.submitted(Math.min(offset, byteLength));
     }
     while (underWay.length > 0) await finishOldest();
   } finally {

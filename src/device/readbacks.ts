@@ -19,6 +19,7 @@ import type { PieceConsumer, PieceSource } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { CopyTicket } from "./stream/held-work.ts";
+import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
 
 /** Scratch that holds a block's bytes as they are now. */
@@ -167,7 +168,7 @@ export class Readbacks {
     if (bytesOf(tensor) > this.#atOnceBytes) {
       const bytes = new Uint8Array(target.buffer, byteOffset, byteLength);
       const source = { block, byteOffset: startOf(tensor), byteLength, label };
-      await this.readPieces(source, (piece, offset) => bytes.set(piece, offset));
+      await this.#readPieces(source, (piece, offset) => bytes.set(piece, offset));
       return;
     }
     await this.#one(tensor, (memory) => {
@@ -176,23 +177,46 @@ export class Readbacks {
   }
 
   /** Bytes of a block, piece by piece, as they are at the time of the call. */
-  async readPieces(source: PieceSource, take: PieceConsumer): Promise<void> {
-    const { block, label } = source;
+  readPieces(source: PieceSource, take: PieceConsumer, control?: TransferControl): Promise<void> {
+    return this.#track(this.#readPieces(source, take, control));
+  }
+
+  async #readPieces(
+    source: PieceSource,
+    take: PieceConsumer,
+    control?: TransferControl,
+  ): Promise<void> {
     const parts = { stream: this.#stream, staging: this.#staging };
     let snapshot: Snapshot | null = null;
     try {
       const slots = slotsForAll(this.#staging, source);
       if (slots !== null) {
-        await readAtOnce(parts, source, slots, take);
+        await readAtOnce(parts, source, slots, take, control);
       } else {
-        snapshot = this.#snapshot(block);
-        await readThroughWindow(parts, { ...source, block: snapshot.block }, take);
+        snapshot = this.#snapshot(source.block);
+        await readThroughWindow(parts, { ...source, block: snapshot.block }, take, control);
       }
     } catch (cause) {
-      throw this.#readError(label, cause);
+      throw this.#pieceError(source.label, cause, control);
     } finally {
       snapshot?.end();
     }
+  }
+
+  /** Bytes of a block through a window, each piece as it is when it is copied. */
+  readWindow(
+    source: PieceSource,
+    take: PieceConsumer,
+    windowBytes: number,
+    control: TransferControl,
+  ): Promise<void> {
+    const parts = { stream: this.#stream, staging: this.#staging };
+    const reading = readThroughWindow(parts, source, take, control, windowBytes);
+    return this.#track(
+      reading.catch((cause: unknown) => {
+        throw this.#pieceError(source.label, cause, control);
+      }),
+    );
   }
 
   /** The elements where the device put them: nothing is copied on the host. */
@@ -301,6 +325,13 @@ export class Readbacks {
     const start = startOf(tensor);
     const target = gpuBuffer(pinned.receive());
     return this.#stream.copies.toBuffer(block, start, target, byteOffset, wordBytes(byteLength));
+  }
+
+  /** What stopped a transfer, or what its consumer threw, is told as it is. */
+  #pieceError(label: string, cause: unknown, control: TransferControl | undefined): unknown {
+    if (control === undefined || cause instanceof MoorageError)
+      return this.#readError(label, cause);
+    return cause;
   }
 
   #readError(label: string, cause: unknown): MoorageError {

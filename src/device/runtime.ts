@@ -1,7 +1,7 @@
 /** The runtime: one device, its memory regions, and everything that can be done with them. */
 
 import type { Diagnostics } from "../host/diagnostics/diagnostics.ts";
-import type { ArrayOf, DType } from "../host/dtype.ts";
+import type { DType } from "../host/dtype.ts";
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { GeneralHeap } from "../host/general/general-heap.ts";
@@ -21,7 +21,6 @@ import type { CompactionResult } from "./memory/compaction.ts";
 import type { StorageReport } from "./memory/device-heap.ts";
 import type { DevicePressureListener } from "./memory/ladder.ts";
 import { browserAdapter, openDevice } from "./open-device.ts";
-import { Operations } from "./operations.ts";
 import { collectStats, formatReport } from "./report.ts";
 import type { RuntimeStats } from "./report.ts";
 import { restore } from "./restore.ts";
@@ -31,8 +30,7 @@ import type { RuntimeOptions } from "./runtime-options.ts";
 import { runScope } from "./scope.ts";
 import type { ScopeBody, ScopeOptions } from "./scope.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
-import { writeFrom } from "./write-from.ts";
-import type { ByteProducer, WriteFromOptions } from "./write-from.ts";
+import { TransferOperations } from "./transfer-operations.ts";
 
 /** Runtimes that have not been disposed: see {@link openRuntimes}. */
 const open = new Set<Runtime>();
@@ -65,13 +63,8 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
   }
 }
 
-/** The array of each tensor's elements. */
-export type ArraysOf<T extends readonly TensorInput[]> = {
-  readonly [K in keyof T]: ArrayOf[T[K]["dtype"]];
-};
-
 /** One device and its memory. Operations called on it put their results on the device heap. */
-export class Runtime extends Operations implements AsyncDisposable {
+export class Runtime extends TransferOperations implements AsyncDisposable {
   readonly label: string;
   /** Mapped staging memory: `rt.pinned.tensor({ shape, dtype, label })`. */
   readonly pinned: PinnedHeap;
@@ -229,19 +222,6 @@ export class Runtime extends Operations implements AsyncDisposable {
   }
 
   /**
-   * Overwrites a whole tensor with bytes that a function or a stream produces, through a bounded window
-   * of pinned memory: however large the tensor is, the host holds `windowBytes`. See {@link ByteProducer}.
-   */
-  async writeFrom(
-    target: TensorInput,
-    source: ByteProducer | ReadableStream<Uint8Array>,
-    options: WriteFromOptions = {},
-  ): Promise<void> {
-    this.placer();
-    await writeFrom(this.context, this.context.executor.own(target), source, options);
-  }
-
-  /**
    * Lends a tensor's memory to code that uses the device itself, as a binding. See {@link BindingLease}:
    * dispose it once what uses it is submitted.
    */
@@ -254,12 +234,6 @@ export class Runtime extends Operations implements AsyncDisposable {
   wrap<D extends DType>(buffer: GPUBuffer, options: WrapOptions<D>): Tensor<D> {
     this.placer();
     return wrap(this.context, buffer, options);
-  }
-
-  /** The elements of several tensors, each as `data()` gives it: one submission and one wait for all. */
-  async readAll<const T extends readonly TensorInput[]>(tensors: T): Promise<ArraysOf<T>> {
-    const own = tensors.map((tensor) => this.context.executor.own(tensor));
-    return (await this.context.readAll(own)) as unknown as ArraysOf<T>;
   }
 
   /** Makes sure that `byteLength` bytes of device memory can be allocated at once from now on. */

@@ -12,6 +12,7 @@ import type { PinnedBlock } from "../host/pinned-block.ts";
 import { MiB } from "../host/units.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor } from "./executor.ts";
+import type { TransferControl } from "./transfer.ts";
 
 /**
  * Fills `piece`, which is memory that the device copies from, with the tensor's bytes from `byteOffset`
@@ -50,8 +51,10 @@ export async function writeFrom(
   target: AnyTensor,
   from: ByteProducer | ReadableStream<Uint8Array>,
   options: WriteFromOptions,
+  control: TransferControl,
 ): Promise<void> {
-  const { windowBytes = 8 * MiB, signal, onProgress } = options;
+  const { windowBytes = 8 * MiB, onProgress } = options;
+  const { signal } = control;
   const { label } = target;
   if (!target.isWhole) {
     throw new InvalidArgumentError(
@@ -74,9 +77,10 @@ export async function writeFrom(
   let failure: unknown;
   try {
     for (let done = 0; done < total;) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const length = Math.min(pieceBytes, total - done);
       const piece = await window.next();
+      signal.throwIfAborted();
       const use = piece.use();
       try {
         await source.fill(use.bytes().subarray(0, length), done);
@@ -85,6 +89,7 @@ export async function writeFrom(
       }
       context.transfers.fromPinnedBlock(piece, target.block, done, length);
       done += length;
+      control.submitted(done);
       onProgress?.(done, total);
     }
     await source.finish();

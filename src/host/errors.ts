@@ -25,6 +25,7 @@ export type ErrorCode =
   | "IN_USE"
   | "LEAK"
   | "NOT_MAPPED"
+  | "CANCELLED"
   | "KERNEL_COMPILATION"
   | "KERNEL_VALIDATION"
   | "DEVICE_LOST"
@@ -95,6 +96,9 @@ export class InvalidArgumentError extends MoorageError {}
 
 /** A handle that was used outside its lifetime, freed twice, or given to the wrong owner. */
 export class LifetimeError extends MoorageError {}
+
+/** Work that somebody stopped before it was done. */
+export class CancelledError extends MoorageError {}
 
 /** A kernel that does not compile or whose dispatch the device refused. */
 export class KernelError extends MoorageError {

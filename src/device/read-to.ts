@@ -1,0 +1,163 @@
+/** Reads as transfers: into an array under any dtype, or piece by piece to whoever wants the bytes. */
+
+import { dtypeInfo, newArray, requireArrayOf } from "../host/dtype.ts";
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { InvalidArgumentError } from "../host/errors.ts";
+import { MiB } from "../host/units.ts";
+import type { DeviceContext } from "./context.ts";
+import type { AnyTensor } from "./executor.ts";
+import { castOperation } from "./kernels/builtin.ts";
+import { leastWindowBytes } from "./read-pieces.ts";
+import type { TransferControl } from "./transfer.ts";
+
+export interface ReadOptions<D extends DType> {
+  /** What the elements are read as: the device converts them first, as `cast` does. */
+  readonly dtype?: D;
+  /** An array of that dtype and the tensor's size; a new one unless told. */
+  readonly into?: ArrayOf[D];
+  /** Stops what is not submitted: the transfer rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Takes the tensor's bytes from `byteOffset` on, in mapped memory that ends when the function has
+ * returned, or the promise that it returned has settled.
+ */
+export type ByteConsumer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
+
+export interface ReadToOptions {
+  /** Pinned memory in use at one time; default 8 MiB, at least 1 KiB. */
+  readonly windowBytes?: number;
+  /** Stops between two pieces: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Told after each piece. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** The elements as they are now; O(elements). */
+export async function readAs<D extends DType>(
+  context: DeviceContext,
+  tensor: AnyTensor,
+  options: ReadOptions<D>,
+  control: TransferControl,
+): Promise<ArrayOf[D]> {
+  control.signal.throwIfAborted();
+  const { label, layout } = tensor;
+  const dtype = options.dtype ?? (tensor.dtype as D);
+  const target = options.into ?? newArray(dtype, layout.count);
+  requireArrayOf(dtype, target, label);
+  if (target.length !== layout.count) {
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `"${label}" has ${layout.count} elements, and is to be read into ${target.length}; give an array of its size`,
+      { label },
+    );
+  }
+  const { byteLength } = target;
+  const bytes = new Uint8Array(target.buffer, target.byteOffset, byteLength);
+  const arena = context.arena("read");
+  try {
+    const converted =
+      dtype === tensor.dtype
+        ? tensor
+        : context.elementwise.run(castOperation, { inputs: [tensor], output: dtype, label }, arena);
+    // Recorded in this task, before the scratch goes.
+    const reading = context.withReadable([converted], ([readable]) => {
+      const { block } = readable!;
+      const byteOffset = readable!.layout.offset * dtypeInfo(dtype).bytes;
+      return context.readbacks.readPieces(
+        { block, byteOffset, byteLength, label },
+        (piece, offset) => bytes.set(piece, offset),
+        control,
+      );
+    });
+    arena.end();
+    await reading;
+  } finally {
+    arena.end();
+  }
+  return target;
+}
+
+/**
+ * Gives a tensor's bytes away through a bounded window of pinned memory. Each piece is what the tensor
+ * holds when it is copied: do not write the tensor meanwhile. Rejects with what the consumer throws, and
+ * as a read does. O(bytes).
+ */
+export async function readTo(
+  context: DeviceContext,
+  tensor: AnyTensor,
+  to: ByteConsumer | WritableStream<Uint8Array>,
+  options: ReadToOptions,
+  control: TransferControl,
+): Promise<void> {
+  const { windowBytes = 8 * MiB, onProgress } = options;
+  const { label, dtype, layout } = tensor;
+  if (!(windowBytes >= leastWindowBytes)) {
+    throw new InvalidArgumentError(
+      "INVALID_ARGUMENT",
+      `"${label}" is to be read through a window of ${windowBytes} bytes; give ${leastWindowBytes} at least`,
+      { label },
+    );
+  }
+  const elementBytes = dtypeInfo(dtype).bytes;
+  const byteLength = layout.count * elementBytes;
+  const sink = typeof to === "function" ? consumerSink(to) : streamSink(to);
+  // Its own owner for as long as it takes, whoever disposes the tensor; or scratch that can be copied from.
+  const arena = context.arena("read");
+  const isReadable = layout.isContiguous && (layout.offset * elementBytes) % 4 === 0;
+  let held: AnyTensor | null = null;
+  try {
+    control.signal.throwIfAborted();
+    const { block } = tensor;
+    if (isReadable) block.table.references[block.row]!++;
+    held = isReadable ? tensor : context.copyInto(tensor, arena);
+    const byteOffset = held.layout.offset * elementBytes;
+    await context.readbacks.readWindow(
+      { block: held.allocation, byteOffset, byteLength, label },
+      async (piece, offset) => {
+        await sink.take(piece, offset);
+        onProgress?.(offset + piece.length, byteLength);
+      },
+      windowBytes,
+      control,
+    );
+    await sink.finish();
+  } catch (error) {
+    await sink.fail(error);
+    throw error;
+  } finally {
+    if (isReadable && held !== null) held.allocation.region.free(held.allocation);
+    arena.end();
+  }
+}
+
+interface Sink {
+  take(piece: Uint8Array<ArrayBuffer>, byteOffset: number): unknown;
+  finish(): Promise<void>;
+  fail(error: unknown): Promise<void>;
+}
+
+function consumerSink(take: ByteConsumer): Sink {
+  return { take, finish: async () => {}, fail: async () => {} };
+}
+
+function streamSink(stream: WritableStream<Uint8Array>): Sink {
+  const writer = stream.getWriter();
+  return {
+    take: async (piece) => {
+      await writer.ready;
+      // A stream keeps its chunks, and mapped memory ends.
+      await writer.write(piece.slice());
+    },
+    finish: async () => {
+      await writer.close();
+      writer.releaseLock();
+    },
+    fail: async (error) => {
+      // It may be the stream that failed.
+      await writer.abort(error).catch(() => {});
+      writer.releaseLock();
+    },
+  };
+}

@@ -1,0 +1,82 @@
+/** What a runtime moves between host and device while other things go on. */
+
+import { dtypeInfo } from "../host/dtype.ts";
+import type { ArrayOf, DType } from "../host/dtype.ts";
+import { Operations } from "./operations.ts";
+import { readAs, readTo } from "./read-to.ts";
+import type { ByteConsumer, ReadOptions, ReadToOptions } from "./read-to.ts";
+import type { TensorInput } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
+import { Transfer } from "./transfer.ts";
+import type { TransferControl } from "./transfer.ts";
+import { writeFrom } from "./write-from.ts";
+import type { ByteProducer, WriteFromOptions } from "./write-from.ts";
+
+/** The array of each tensor's elements. */
+export type ArraysOf<T extends readonly TensorInput[]> = {
+  readonly [K in keyof T]: ArrayOf[T[K]["dtype"]];
+};
+
+export abstract class TransferOperations extends Operations {
+  /**
+   * Overwrites a whole tensor with bytes that a function or a stream produces, through a bounded window
+   * of pinned memory: however large the tensor is, the host holds `windowBytes`. See {@link ByteProducer}.
+   */
+  writeFrom(
+    target: TensorInput,
+    source: ByteProducer | ReadableStream<Uint8Array>,
+    options: WriteFromOptions = {},
+  ): Transfer<void> {
+    return this.#transfer("upload", target, target.dtype, options.signal, async (control) => {
+      this.placer();
+      await writeFrom(this.context, this.context.executor.own(target), source, options, control);
+    });
+  }
+
+  /**
+   * The elements as they are now, as a transfer: it can be watched, and stopped while it waits for
+   * staging; under another dtype, or into an array that is there, if told. See {@link ReadOptions}.
+   */
+  read<D extends DType, E extends DType = D>(
+    tensor: TensorInput<D>,
+    options: ReadOptions<E> = {},
+  ): Transfer<ArrayOf[E]> {
+    const dtype = options.dtype ?? tensor.dtype;
+    return this.#transfer("readback", tensor, dtype, options.signal, (control) =>
+      readAs(this.context, this.context.executor.own(tensor), options, control),
+    );
+  }
+
+  /**
+   * Gives a tensor's bytes to a function or a stream, piece by piece, through a bounded window of pinned
+   * memory: the counterpart of {@link writeFrom}. Do not write the tensor before it is done.
+   */
+  readTo(
+    tensor: TensorInput,
+    to: ByteConsumer | WritableStream<Uint8Array>,
+    options: ReadToOptions = {},
+  ): Transfer<void> {
+    return this.#transfer("readback", tensor, tensor.dtype, options.signal, (control) =>
+      readTo(this.context, this.context.executor.own(tensor), to, options, control),
+    );
+  }
+
+  /** The elements of several tensors, each as `data()` gives it: one submission and one wait for all. */
+  async readAll<const T extends readonly TensorInput[]>(tensors: T): Promise<ArraysOf<T>> {
+    const own = tensors.map((tensor) => this.context.executor.own(tensor));
+    return (await this.context.readAll(own)) as unknown as ArraysOf<T>;
+  }
+
+  /** What cannot be transferred rejects: a transfer is waited for in any case. */
+  #transfer<T>(
+    direction: "upload" | "readback",
+    tensor: TensorInput,
+    dtype: DType,
+    signal: AbortSignal | undefined,
+    work: (control: TransferControl) => Promise<T>,
+  ): Transfer<T> {
+    const { label } = tensor;
+    const byteLength = tensor instanceof Tensor ? tensor.size * dtypeInfo(dtype).bytes : 0;
+    return new Transfer({ label, direction, byteLength, signal }, async (control) => work(control));
+  }
+}
