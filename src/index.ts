@@ -43,12 +43,14 @@ export type {
 export type { Operations, AxisOptions, ReduceOptions, SumDtype } from "./device/operations.ts";
 export type { SourceReader } from "./device/memory/block-table.ts";
 export type { RestoreResult } from "./device/restore.ts";
+export type { TensorFactory } from "./device/tensor-factory.ts";
 export type {
+  ConversionOptions,
   LabelOptions,
   SourceOptions,
-  TensorFactory,
   TensorOptions,
-} from "./device/tensor-factory.ts";
+  Uploads,
+} from "./device/uploads.ts";
 export type { BinaryName, UnaryName } from "./device/kernels/builtin.ts";
 
 // Sharing the device with other code

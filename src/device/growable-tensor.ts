@@ -14,10 +14,10 @@ import type { Shape } from "../host/layout.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { copyOperation } from "./kernels/builtin.ts";
-import { requireSameDtype } from "./tensor-factory.ts";
-import type { LabelOptions } from "./tensor-factory.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorInput } from "./tensor.ts";
+import { requireSameDtype } from "./uploads.ts";
+import type { LabelOptions } from "./uploads.ts";
 
 export interface GrowableOptions<D extends DType> extends LabelOptions {
   /** The shape without the axis that grows. */

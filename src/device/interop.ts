@@ -11,8 +11,8 @@ import type { Shape } from "../host/layout.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor } from "./executor.ts";
 import { Lease } from "./lease.ts";
-import type { LabelOptions } from "./tensor-factory.ts";
 import { Tensor } from "./tensor.ts";
+import type { LabelOptions } from "./uploads.ts";
 
 /**
  * A tensor's memory as a binding takes it, until it is disposed; from then on the tensor may move and

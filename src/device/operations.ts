@@ -22,9 +22,10 @@ import {
 import type { BinaryName, UnaryName } from "./kernels/builtin.ts";
 import { rowsOf } from "./kernels/reductions.ts";
 import type { Rows } from "./kernels/reductions.ts";
-import { requireSameDtype, scalarBits, TensorFactory } from "./tensor-factory.ts";
-import type { LabelOptions } from "./tensor-factory.ts";
+import { scalarBits, TensorFactory } from "./tensor-factory.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
+import { requireSameDtype } from "./uploads.ts";
+import type { LabelOptions } from "./uploads.ts";
 import { parameterValues } from "./user-kernel.ts";
 import type {
   ElementwiseKernel,

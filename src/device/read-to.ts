@@ -155,8 +155,11 @@ function streamSink(stream: WritableStream<Uint8Array>): Sink {
       writer.releaseLock();
     },
     fail: async (error) => {
-      // It may be the stream that failed.
-      await writer.abort(error).catch(() => {});
+      try {
+        await writer.abort(error);
+      } catch {
+        // It may be the stream that failed.
+      }
       writer.releaseLock();
     },
   };

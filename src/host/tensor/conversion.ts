@@ -2,6 +2,7 @@
 
 import type { HostDType } from "../dtype.ts";
 import { float16ToNumber, numberToFloat16 } from "../float16.ts";
+import type { Elements } from "./strided-copy.ts";
 
 /** What an element stands for; `undefined` where it is a number as it is. */
 export function decoderOf(dtype: HostDType): ((element: number) => number) | undefined {
@@ -38,4 +39,33 @@ export function castOf(from: HostDType, to: HostDType): (element: number) => num
     if (Number.isNaN(value)) return 0;
     return Math.trunc(Math.min(range[1], Math.max(range[0], value)));
   };
+}
+
+/** What each dtype holds every value of, so that a typed array's own `set` converts to it. */
+const holds: { readonly [D in HostDType]?: readonly HostDType[] } = {
+  int32: ["int8", "uint8", "int16", "uint16", "bool"],
+  uint32: ["uint8", "uint16", "bool"],
+  int16: ["int8", "uint8", "bool"],
+  uint16: ["uint8", "bool"],
+};
+
+/**
+ * Writes the elements of `data` to `target` as {@link castOf} has them. Both have as many. O(elements),
+ * and by the engine's own loop where no number has to be cut.
+ */
+export function convertElements(
+  from: HostDType,
+  data: ArrayLike<number>,
+  to: HostDType,
+  target: Elements & { set(data: ArrayLike<number>): void },
+): void {
+  const isFloat = to === "float32" || to === "float64";
+  const isPlain =
+    from === to || (isFloat ? from !== "float16" : holds[to]?.includes(from) === true);
+  if (isPlain) {
+    target.set(data);
+    return;
+  }
+  const cast = castOf(from, to);
+  for (let index = 0; index < data.length; index++) target[index] = cast(data[index]!);
 }

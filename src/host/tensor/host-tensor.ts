@@ -19,7 +19,7 @@ import type { Layout, Shape, SliceRange } from "../layout.ts";
 import type { lifetime, Owned } from "../lifetime.ts";
 import { deadHandle } from "../region.ts";
 import { settled } from "../settled.ts";
-import { castOf, decoderOf, encoderOf } from "./conversion.ts";
+import { castOf, convertElements, decoderOf, encoderOf } from "./conversion.ts";
 import type {
   HostAllocation,
   HostRegion,
@@ -29,6 +29,7 @@ import type {
 } from "./host-region.ts";
 import type { CheckedIndex, Reversed } from "./index-types.ts";
 import { fillElements, gather, scatter } from "./strided-copy.ts";
+import type { Elements } from "./strided-copy.ts";
 
 interface Storage {
   readonly region: HostRegion;
@@ -294,6 +295,13 @@ export class HostTensor<
     region?: Home<M>,
   ): HostTensor<E, S, L> | HostTensor<E, S, M> {
     return this.#into<E, M>(region ?? this.#home(), dtype, castOf(this.dtype, dtype));
+  }
+
+  /** @internal Writes the elements, row-major, to an array of `dtype`; as `cast` has them. O(elements). */
+  copyTo<E extends HostDType>(dtype: E, target: ArrayOf[E]): void {
+    const elements = this.#elements();
+    if (this.isContiguous) convertElements(this.dtype, this.data, dtype, target);
+    else gather<Elements>(elements, this.layout, target, castOf(this.dtype, dtype));
   }
 
   /** The region of its own memory, whose lifetime is the tensor's. */
