@@ -18,7 +18,7 @@ import type { Handle } from "./handles-in.ts";
 import { copyOperation } from "./kernels/builtin.ts";
 import { describe, longLived } from "./live-allocations.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
-import type { DeviceArena } from "./memory/device-arena.ts";
+import { DeviceArena } from "./memory/device-arena.ts";
 import { Operations } from "./operations.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorInput } from "./tensor.ts";
@@ -84,8 +84,9 @@ export class Scope<S> extends Operations<S> {
   }
 
   /**
-   * Promotes a tensor: a copy on the device heap, which lives until it is disposed. Known beforehand,
-   * the copy is spared: an operation of the runtime computes its result on the heap at once.
+   * Promotes a tensor to the device heap, where it lives until it is disposed. Its memory changes hands
+   * (only a tensor too small for pages of its own is moved): the scope's tensor shows the same elements
+   * until the scope ends. Of a view, and of what no scope owns, it is a copy. Throws `OUT_OF_MEMORY`.
    */
   keep<D extends DType>(
     tensor: TensorInput<D>,
@@ -93,9 +94,19 @@ export class Scope<S> extends Operations<S> {
   ): Tensor<D> {
     this.placer();
     const input = this.context.executor.own(tensor);
-    const use = { inputs: [input], output: input.dtype, label: options.label ?? input.label };
-    const kept = this.context.elementwise.run(copyOperation, use, this.context.heap);
-    return kept as unknown as Tensor<D>;
+    const { block, dtype, layout } = input;
+    const label = options.label ?? input.label;
+    const { region } = block;
+    if (!input.isWhole || !(region instanceof DeviceArena)) {
+      const use = { inputs: [input], output: dtype, label };
+      const copy = this.context.elementwise.run(copyOperation, use, this.context.heap);
+      return copy as unknown as Tensor<D>;
+    }
+    const heir = region.promote(block, label);
+    this.context.stream.passFailure(block.key, heir.key);
+    const kept = new Tensor<D>(this.context, heir, dtype, layout, label);
+    kept.oweDisposal();
+    return kept;
   }
 
   /** Disposes a resource when the scope ends, after those that were handed over later. */

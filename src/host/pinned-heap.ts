@@ -148,6 +148,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
       // What is deferred may still have to be submitted, and nobody else may ask for it.
       await this.#source.whenSubmitted(true);
       await Promise.race(this.#deferred);
+      this.#ledger.retried();
     }
   }
 

@@ -129,6 +129,12 @@ export class RegionLedger {
     this.#parent?.failed();
   }
 
+  /** What {@link failed} counted is tried again. */
+  retried(): void {
+    this.failedCount--;
+    this.#parent?.retried();
+  }
+
   /** The region took `bytes` of the platform, or gave them back (negative). */
   reserve(bytes: number): void {
     this.lease(bytes);

@@ -191,6 +191,21 @@ export class BlockTable {
     else this.#lent.delete(row);
   }
 
+  /** Makes a row show the memory of another's block, which stays in its place and alive until it is let go. */
+  alias(handle: DeviceAllocation, owner: DeviceAllocation): void {
+    const { row } = handle;
+    this.slab[row] = this.slab[owner.row]!;
+    this.offset[row] = this.offset[owner.row]!;
+    this.extent[row] = this.extent[owner.row]!;
+    this.references[owner.row]!++;
+    this.lend(owner, 1);
+  }
+
+  /** Whether two blocks show the same memory. */
+  isSame(a: DeviceAllocation, b: DeviceAllocation): boolean {
+    return this.slab[a.row] === this.slab[b.row] && this.offset[a.row] === this.offset[b.row];
+  }
+
   /** Notes that somebody was told of a failure. */
   observe(failure: MoorageError): void {
     this.#observed.add(failure);

@@ -6,7 +6,7 @@
 
 import { alignUp } from "../../host/alignment.ts";
 import { LifetimeError } from "../../host/errors.ts";
-import { checkRequest } from "../../host/region.ts";
+import { checkRequest, requireAlive } from "../../host/region.ts";
 import type { AllocationRequest } from "../../host/region.ts";
 import { RegionLedger } from "../../host/statistics.ts";
 import type { RegionStats } from "../../host/statistics.ts";
@@ -26,6 +26,8 @@ export class DeviceArena extends DeviceRegion {
   readonly #full: DevicePage[] = [];
   readonly #blocks: DeviceAllocation[] = [];
   readonly #pageOf = new Map<number, DevicePage>();
+  /** By row: blocks of the heap that have taken over the memory of blocks, which borrow it. */
+  readonly #promoted = new Map<number, DeviceAllocation>();
   #ended = false;
 
   constructor(pages: DevicePagePool, table: BlockTable, copy: BlockCopy, label = "device arena") {
@@ -107,13 +109,67 @@ export class DeviceArena extends DeviceRegion {
     const { row } = block;
     this.table.references[row]!--;
     if (this.table.references[row]! > 0) return;
+    const heir = this.#promoted.get(row);
+    if (heir !== undefined) {
+      this.#promoted.delete(row);
+      this.table.remove(block);
+      this.#release(heir);
+      return;
+    }
     this.observer?.freed(this, block);
+    this.#giveUp(block, () => this.table.remove(block));
+  }
+
+  /**
+   * Gives a block's memory to the heap, and a handle on it; the block borrows it until it ends. O(1)
+   * where the block has a page of its own; the bytes of a smaller one are copied. Throws `OUT_OF_MEMORY`.
+   */
+  promote(block: DeviceAllocation, label: string): DeviceAllocation {
+    requireAlive(block, this);
+    const { table } = this;
+    const { row } = block;
+    const before = this.#promoted.get(row);
+    if (before?.isAlive === true) {
+      table.references[before.row]!++;
+      return before;
+    }
+    const own = this.#pageOf.get(row);
+    let heir: DeviceAllocation;
+    if (own === undefined) {
+      heir = this.#pages.heapBlock(block, label);
+      try {
+        this.copyContents(block, heir, block.byteLength);
+      } catch (error) {
+        heir.region.free(heir);
+        throw error;
+      }
+      this.#giveUp(block, () => {});
+    } else {
+      this.#pageOf.delete(row);
+      this.#ledger.freed(block.byteLength, table.extent[row]! - block.byteLength);
+      this.#ledger.reserve(-own.byteLength);
+      heir = this.#pages.promote(own, block, label);
+    }
+    this.observer?.freed(this, block);
+    table.alias(block, heir);
+    this.#promoted.set(row, heir);
+    return heir;
+  }
+
+  #release(heir: DeviceAllocation): void {
+    this.table.lend(heir, -1);
+    heir.region.free(heir);
+  }
+
+  /** Takes a block's bytes back. `leave` is when its row may go. */
+  #giveUp(block: DeviceAllocation, leave: () => void): void {
+    const { row } = block;
     const extent = this.table.extent[row]!;
     const offset = this.table.offset[row]!;
     const end = offset + extent;
     const slab = this.table.slab[row]!;
     const isLost = this.table.node[row] === lostNode;
-    this.table.remove(block);
+    leave();
     this.#ledger.freed(block.byteLength, extent - block.byteLength);
     const own = this.#pageOf.get(row);
     if (own !== undefined) {
@@ -145,8 +201,10 @@ export class DeviceArena extends DeviceRegion {
     for (const page of this.#open) this.#return(page);
     for (const page of this.#full) this.#return(page);
     for (const page of this.#pageOf.values()) this.#return(page);
+    for (const heir of this.#promoted.values()) this.#release(heir);
     this.#blocks.length = 0;
     this.#pageOf.clear();
+    this.#promoted.clear();
   }
 
   stats(): RegionStats {

@@ -9,7 +9,7 @@ import { lostNode } from "./block-table.ts";
 import type { BlockTable, DeviceAllocation } from "./block-table.ts";
 import { DeviceRegion } from "./device-region.ts";
 import type { BlockCopy } from "./device-region.ts";
-import type { SlabPool } from "./slab-pool.ts";
+import type { Place, SlabPool } from "./slab-pool.ts";
 import type { Slab } from "./slab.ts";
 
 /** The free memory of a device's slabs. */
@@ -50,7 +50,11 @@ export class DeviceHeap extends DeviceRegion {
       this.ledger.failed();
       throw error;
     }
-    const { slab, node } = place;
+    return this.adopt(place, byteLength, label);
+  }
+
+  /** @internal Makes a place in a slab a block of this heap. */
+  adopt({ slab, node }: Place, byteLength: number, label: string): DeviceAllocation {
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;
     const offset = slab.allocator.offsetOf(node) * slab.granuleBytes;
     this.ledger.allocated(byteLength, extent - byteLength);
@@ -72,6 +76,8 @@ export class DeviceHeap extends DeviceRegion {
       this.#pool.ladder.waited();
       await this.whenQuiet();
       if (this.#pool.availableBytes <= before) throw result.error;
+      // It is not refused yet: the next attempt says so, or does not.
+      this.ledger.retried();
     }
   }
 

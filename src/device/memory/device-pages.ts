@@ -1,6 +1,7 @@
 /** Page ranges of slabs, leased to device arenas. An arena owns its ranges alone. */
 
 import { RegionLedger } from "../../host/statistics.ts";
+import type { DeviceAllocation } from "./block-table.ts";
 import type { DeviceHeap } from "./device-heap.ts";
 import { PageHoles } from "./page-holes.ts";
 import type { Place, SlabPool } from "./slab-pool.ts";
@@ -66,6 +67,19 @@ export class DevicePagePool {
     slab.leasedBytes += page.byteLength;
     this.#heap.ledger.reserve(-page.byteLength);
     return page;
+  }
+
+  /** Makes a page with one block a block of the heap, where it is. */
+  promote(page: DevicePage, { byteLength }: DeviceAllocation, label: string): DeviceAllocation {
+    const { slab, node } = page;
+    slab.leasedBytes -= page.byteLength;
+    this.#heap.ledger.reserve(page.byteLength);
+    return this.#heap.adopt({ slab, node }, byteLength, label);
+  }
+
+  /** A block of the heap for what has no page of its own. Throws `OUT_OF_MEMORY`. */
+  heapBlock({ byteLength }: DeviceAllocation, label: string): DeviceAllocation {
+    return this.#heap.alloc({ byteLength, label });
   }
 
   /** Takes a page back. Safe as soon as the commands that use it are recorded: the queue is in order. */

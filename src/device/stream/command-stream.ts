@@ -146,6 +146,16 @@ export class CommandStream {
     return this.#table.failures.get(block.key) ?? null;
   }
 
+  /** What is recorded so far may still fail: then a block that shares another's memory has failed too. */
+  passFailure(from: BlockKey, to: BlockKey): void {
+    const pass = (): void => {
+      const failure = this.#table.failures.get(from);
+      if (failure !== undefined) this.#table.failures.set(to, failure);
+    };
+    if (this.#held.isHolding) this.#held.push(pass);
+    else pass();
+  }
+
   /** Records a dispatch; its own parameters are the first `wordCount` of {@link words}. O(operands). */
   dispatch(dispatch: Dispatch, wordCount: number): void {
     this.requireDevice();

@@ -180,8 +180,8 @@ export class Launcher {
         if (other === operand || this.slabs[other] !== this.slabs[operand]) continue;
         if (!isOutput && !this.#isSlabWritten(kernel, operand, blocks.length)) continue;
         shared = true;
-        const isSame = blocks[other] === blocks[operand] && this.#isSameRange(other, operand);
-        if (other < operand && isSame) slot = this.#slots[other]!;
+        // Two handles may show one block: one that was kept, and the one that it was.
+        if (other < operand && this.#isSameRange(other, operand)) slot = this.#slots[other]!;
       }
       this.#slots[operand] = slot === -1 ? bindings++ : slot;
       this.#exact[operand] = shared || kernel.isExact || this.slabs[operand]!.isWide ? 1 : 0;
