@@ -28,6 +28,7 @@ export { GrowableTensor } from "./device/growable-tensor.ts";
 export type { GrowableOptions } from "./device/growable-tensor.ts";
 export { Transfer } from "./device/transfer.ts";
 export type { TransferStatus } from "./device/transfer.ts";
+export type { UploadMeasurement, UploadPlan, UploadWay } from "./device/upload-ways.ts";
 export type { ByteProducer, WriteFromOptions } from "./device/write-from.ts";
 export type { ByteConsumer, ReadOptions, ReadToOptions } from "./device/read-to.ts";
 export { Lease, ReadLease } from "./device/lease.ts";

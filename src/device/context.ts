@@ -47,6 +47,8 @@ import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
 import type { Transfers } from "./transfers.ts";
 import type { UploadBelt } from "./upload-belt.ts";
+import { UploadWays } from "./upload-ways.ts";
+import type { UploadPlan, UploadWay } from "./upload-ways.ts";
 import type { EntryKernels } from "./user-kernel.ts";
 
 export interface ContextOptions {
@@ -59,6 +61,7 @@ export interface ContextOptions {
   readonly diagnostics: DiagnosticsOptions | undefined;
   readonly debug: AdvisorOptions | undefined;
   readonly onError: (error: MoorageError) => void;
+  readonly uploads: UploadPlan | UploadWay | undefined;
 }
 
 export class DeviceContext implements TensorHost {
@@ -78,6 +81,7 @@ export class DeviceContext implements TensorHost {
   readonly advisor: Advisor | null;
   readonly duties: Duties | null;
   readonly pinned: PinnedHeap;
+  readonly ways: UploadWays;
   readonly #onError: (error: MoorageError) => void;
   readonly #decay: Decay;
   readonly #cachedBytes: number;
@@ -88,6 +92,7 @@ export class DeviceContext implements TensorHost {
     this.label = options.label;
     this.#onError = options.onError;
     this.memory = new GpuMemory(device, budget.totalBytes);
+    this.ways = new UploadWays(options.uploads, device);
     this.nudges = new Nudges(() => this.memory.device);
     this.pool = new SlabPool(this.memory, {
       budgetBytes: budget.deviceBytes,
@@ -168,8 +173,9 @@ export class DeviceContext implements TensorHost {
 
   /** What runs on the device that {@link memory} has now. */
   #connect(): Engine {
-    const { memory, pool, table, groups, pinned } = this;
+    const { memory, pool, table, groups, pinned, ways } = this;
     const engine = new Engine({
+      ways,
       memory,
       pool,
       table,

@@ -24,6 +24,7 @@ import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
 import { Transfers } from "./transfers.ts";
 import { UploadBelt } from "./upload-belt.ts";
+import type { UploadWays } from "./upload-ways.ts";
 import { EntryKernels } from "./user-kernel.ts";
 
 export interface EngineParts {
@@ -35,6 +36,7 @@ export interface EngineParts {
   readonly pinned: PinnedHeap;
   readonly host: TensorHost;
   readonly snapshot: (block: DeviceAllocation) => Snapshot;
+  readonly ways: UploadWays;
   /** Told of failures that nobody has read. */
   readonly onError: (error: MoorageError) => void;
 }
@@ -54,14 +56,14 @@ export class Engine {
   readonly #pool: SlabPool;
   readonly #wordCopy = wordCopy();
 
-  constructor({ memory, pinned, host, snapshot, ...parts }: EngineParts) {
+  constructor({ memory, pinned, host, snapshot, ways, ...parts }: EngineParts) {
     this.device = memory.device;
     this.#pool = parts.pool;
     this.ring = new ParameterRing(memory);
     this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
-    this.transfers = new Transfers(this.stream, pinned);
-    this.readbacks = new Readbacks(this.stream, pinned, snapshot);
     this.belt = new UploadBelt(pinned);
+    this.transfers = new Transfers(this.stream, pinned, this.belt, ways);
+    this.readbacks = new Readbacks(this.stream, pinned, snapshot);
     this.stream.beforeSubmit = () => this.belt.seal();
     this.executor = new Executor(this.stream, host, parts.table, parts.pool);
     this.elementwise = new ElementwiseKernels(this.executor);

@@ -5,6 +5,7 @@ import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { Budget } from "./budget.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
+import type { UploadPlan, UploadWay } from "./upload-ways.ts";
 
 export interface RuntimeOptions {
   /** Names the runtime in errors and reports. */
@@ -21,6 +22,12 @@ export interface RuntimeOptions {
   readonly budget?: Partial<Budget>;
   /** Bytes of an ordinary slab; default 4 MiB. */
   readonly slabBytes?: number;
+  /**
+   * Which way arrays are uploaded, by size: what `measureUploads()` returned on this machine, one way for
+   * all, or `measure` to look before the runtime is there. Default: what this process has measured of
+   * the adapter, else the queue.
+   */
+  readonly uploads?: UploadPlan | UploadWay | "measure";
   /**
    * Empty slabs and pooled staging that nobody has used for so many milliseconds go back to the platform.
    * Default 10,000; `Infinity` keeps them until `trim()`.

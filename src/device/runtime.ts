@@ -51,14 +51,29 @@ export async function createRuntime(options: RuntimeOptions = {}): Promise<Runti
     options.requestAdapter ??
     (() => browserAdapter(powerPreference === undefined ? {} : { powerPreference }));
   const reopen = async (): Promise<GPUDevice> => await openDevice(await requestAdapter(), label);
-  if (options.device !== undefined) return new Runtime(options.device, label, options, reopen);
+  if (options.device !== undefined) {
+    return await measured(new Runtime(options.device, label, options, reopen), options);
+  }
   // Before a device is opened: an adapter gives only one.
   checkedBudget(options);
   const device = await openDevice(adapter ?? (await requestAdapter()), label);
+  let runtime: Runtime;
   try {
-    return new Runtime(device, label, options, reopen);
+    runtime = new Runtime(device, label, options, reopen);
   } catch (error) {
     device.destroy();
+    throw error;
+  }
+  return await measured(runtime, options);
+}
+
+async function measured(runtime: Runtime, { uploads }: RuntimeOptions): Promise<Runtime> {
+  if (uploads !== "measure") return runtime;
+  try {
+    await runtime.measureUploads();
+    return runtime;
+  } catch (error) {
+    await runtime.dispose();
     throw error;
   }
 }
@@ -99,6 +114,7 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
         diagnostics: options.diagnostics,
         debug: options.debug === true ? {} : options.debug === false ? undefined : options.debug,
         onError,
+        uploads: options.uploads === "measure" ? undefined : options.uploads,
       }),
     );
     this.label = label;

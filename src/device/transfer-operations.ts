@@ -9,6 +9,8 @@ import type { TensorInput } from "./tensor.ts";
 import { Tensor } from "./tensor.ts";
 import { Transfer } from "./transfer.ts";
 import type { TransferControl } from "./transfer.ts";
+import { measureUploads } from "./upload-ways.ts";
+import type { UploadMeasurement } from "./upload-ways.ts";
 import { writeFrom } from "./write-from.ts";
 import type { ByteProducer, WriteFromOptions } from "./write-from.ts";
 
@@ -65,6 +67,16 @@ export abstract class TransferOperations extends Operations {
   async readAll<const T extends readonly TensorInput[]>(tensors: T): Promise<ArraysOf<T>> {
     const own = tensors.map((tensor) => this.context.executor.own(tensor));
     return (await this.context.readAll(own)) as unknown as ArraysOf<T>;
+  }
+
+  /**
+   * Times the ways to upload on this device, and takes the fastest for each size from now on: see
+   * {@link UploadPlan}. Some tenths of a second. The result is plain data for `createRuntime({ uploads })`.
+   */
+  async measureUploads(): Promise<UploadMeasurement> {
+    this.placer();
+    await this.context.stream.whenSubmitted(true);
+    return await measureUploads(this.context);
   }
 
   /** What cannot be transferred rejects: a transfer is waited for in any case. */

@@ -2,22 +2,27 @@
 
 import { InvalidArgumentError } from "../host/errors.ts";
 import { shapeText } from "../host/layout.ts";
-import type { PinnedBlock } from "../host/pinned-block.ts";
+import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
 import type { PinnedHeap } from "../host/pinned-heap.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import { foreignHandle } from "../host/region.ts";
 import type { DeviceAllocation } from "./memory/block-table.ts";
 import { gpuBuffer } from "./memory/gpu-mappable.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
-import type { BeltRange } from "./upload-belt.ts";
+import type { BeltRange, UploadBelt } from "./upload-belt.ts";
+import type { UploadWay, UploadWays } from "./upload-ways.ts";
 
 export class Transfers {
   readonly #stream: CommandStream;
   readonly #pinned: PinnedHeap;
+  readonly #belt: UploadBelt;
+  readonly #ways: UploadWays;
 
-  constructor(stream: CommandStream, pinned: PinnedHeap) {
+  constructor(stream: CommandStream, pinned: PinnedHeap, belt: UploadBelt, ways: UploadWays) {
     this.#stream = stream;
     this.#pinned = pinned;
+    this.#belt = belt;
+    this.#ways = ways;
   }
 
   /**
@@ -43,9 +48,14 @@ export class Transfers {
   }
 
   /** Copies a range of the belt to a block. */
-  fromBelt({ chunk, byteOffset }: BeltRange, target: DeviceAllocation, byteLength: number): void {
+  fromBelt(
+    { chunk, byteOffset }: BeltRange,
+    target: DeviceAllocation,
+    byteLength: number,
+    targetOffset = 0,
+  ): void {
     const buffer = gpuBuffer(chunk.buffer);
-    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), 0, byteOffset);
+    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), targetOffset, byteOffset);
     // Where the target has failed, nothing was recorded that would end the chunk.
     this.#stream.schedule();
   }
@@ -65,10 +75,50 @@ export class Transfers {
   }
 
   /**
-   * Copies an array to a block through the queue; the array may be changed afterwards. Behind the
-   * block's start, offset and length are multiples of 4.
+   * Copies an array to a block, the way that is fastest for its size; the array may be changed
+   * afterwards. Behind the block's start, offset and length are multiples of 4.
    */
   fromArray(data: ArrayBufferView, target: DeviceAllocation, byteOffset = 0): void {
+    this.fromArrayBy(this.#ways.wayFor(data.byteLength), data, target, byteOffset);
+  }
+
+  /** The same a certain way; through the queue where that finds no staging. */
+  fromArrayBy(
+    way: UploadWay,
+    data: ArrayBufferView,
+    target: DeviceAllocation,
+    byteOffset = 0,
+  ): void {
+    if (way !== "queue" && this.#throughStaging(way, data, target, byteOffset)) return;
+    this.#throughQueue(data, target, byteOffset);
+  }
+
+  /** By a copy from mapped memory; whether there was any. */
+  #throughStaging(
+    way: "belt" | "fresh",
+    { buffer, byteOffset: start, byteLength }: ArrayBufferView,
+    target: DeviceAllocation,
+    byteOffset: number,
+  ): boolean {
+    this.#stream.requireDevice();
+    const bytes = new Uint8Array(buffer, start, byteLength);
+    if (way === "belt") {
+      const range = this.#belt.take(byteLength);
+      if (range === null) return false;
+      new Uint8Array(range.chunk.memory(), range.byteOffset, byteLength).set(bytes);
+      this.fromBelt(range, target, byteLength, byteOffset);
+      return true;
+    }
+    const request: PinnedRequest = { byteLength, direction: "upload", label: target.label };
+    const taken = this.#pinned.tryAlloc(request);
+    if (!taken.ok) return false;
+    new Uint8Array(taken.value.memory()).set(bytes);
+    this.fromPinnedBlock(taken.value, target, byteOffset, byteLength);
+    this.#pinned.free(taken.value);
+    return true;
+  }
+
+  #throughQueue(data: ArrayBufferView, target: DeviceAllocation, byteOffset: number): void {
     const { buffer, byteLength } = data;
     const tail = byteLength % 4;
     if (tail === 0 && buffer instanceof ArrayBuffer) {

@@ -135,6 +135,8 @@ describe("in flight", () => {
     source.release();
     expect((await waiting).state).toBe("mapped");
     expect(source.createdCount).toBe(1);
+    // Two were refused; what was given after a wait was not.
+    expect(heap.stats().failedCount).toBe(2);
   });
 });
 
