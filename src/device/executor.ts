@@ -68,7 +68,8 @@ export class Executor {
   }
 
   /** Whether one dispatch can bind all that a tensor reaches. O(1) where its memory is not larger. */
-  fits({ allocation, dtype, layout }: AnyTensor): boolean {
+  fits(tensor: AnyTensor): boolean {
+    const { allocation, dtype, layout } = tensor;
     const { maxBindingBytes } = this.#pool;
     return allocation.byteLength <= maxBindingBytes || this.#window(layout, dtype) !== null;
   }

@@ -24,7 +24,7 @@ function blocks(language: string): string[] {
 }
 
 const programs = blocks("ts");
-const [example, tryFinally, hostTensors, shortage, kernels, playwrightConfig] = programs;
+const [example, tryFinally, hostTensors, moving, shortage, kernels, playwrightConfig] = programs;
 
 let consumer: Consumer;
 beforeAll(() => {
@@ -33,6 +33,7 @@ beforeAll(() => {
   consumer.write("example.ts", example!);
   consumer.write("try-finally.ts", tryFinally!);
   consumer.write("host-tensors.ts", hostTensors!);
+  consumer.write("moving.ts", moving!);
   consumer.write("shortage.ts", shortage!);
   consumer.write("kernels.ts", kernels!);
 }, 120_000);
@@ -40,11 +41,12 @@ afterAll(() => consumer.remove());
 
 describe("the README", () => {
   test("has the programs that are tested here", () => {
-    expect(programs).toHaveLength(6);
+    expect(programs).toHaveLength(7);
     expect(example).toContain("await using rt");
     expect(tryFinally).toContain("finally");
     expect(hostTensors).toContain("hostTensor(");
-    expect(shortage).toContain("writeFrom(");
+    expect(moving).toContain("readTo(");
+    expect(shortage).toContain("onPressure(");
     expect(kernels).toContain("defineKernel");
     expect(playwrightConfig).toContain("npmChromium");
   });
@@ -72,6 +74,13 @@ describe("the README", () => {
   test("its tensors on the host are what the comments say", () => {
     const { status, output } = consumer.run(["out/host-tensors.js"]);
     expect(output).toBe("6\n[[1,3],[4,6]]\n");
+    expect(status).toBe(0);
+  });
+
+  test("its program for data on its way prints what the comments say", () => {
+    const { status, output } = consumer.run(["out/moving.js"]);
+    const lines = ["[[1,3,5],[2,4,6]]", "128", "waiting 33554432", "33554432 done", ""];
+    expect(output).toBe(lines.join("\n"));
     expect(status).toBe(0);
   });
 
