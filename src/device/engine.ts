@@ -22,7 +22,7 @@ import { Kernel } from "./stream/kernel.ts";
 import type { BindingWindow } from "./stream/launch.ts";
 import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
-import { Transfers } from "./transfers.ts";
+import { Transfers, wordBytes } from "./transfers.ts";
 import { UploadBelt } from "./upload-belt.ts";
 import type { UploadWays } from "./upload-ways.ts";
 import { EntryKernels } from "./user-kernel.ts";
@@ -72,8 +72,10 @@ export class Engine {
     this.entries = new EntryKernels(this.executor);
   }
 
-  /** Copies whole words between blocks. A kernel, because WebGPU copies within no single buffer. */
+  /** Copies whole words between blocks: by a kernel within one buffer, where WebGPU copies nothing. */
   copyBlock(from: DeviceAllocation, to: DeviceAllocation, byteLength: number): void {
+    const run = { from: 0, to: 0, byteLength: wordBytes(byteLength) };
+    if (this.stream.copies.between(from, to, [run])) return;
     const { maxBindingBytes, granuleBytes } = this.#pool;
     for (let byteOffset = 0; byteOffset < byteLength; byteOffset += maxBindingBytes) {
       const length = Math.min(maxBindingBytes, byteLength - byteOffset);

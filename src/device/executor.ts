@@ -147,6 +147,16 @@ export class Executor {
     });
   }
 
+  /** {@link place}, preferably in another slab than `other` lies in. */
+  placeApart<D extends DType>(
+    output: OutputSpec & { readonly dtype: D },
+    placer: Placer,
+    other: AnyTensor,
+  ): AnyTensor<D> {
+    const slab = this.#table.slab[other.block.row]!;
+    return this.place(output, placer, slab < 31 ? 1 << slab : 0);
+  }
+
   /** A tensor without contents yet: recycled memory holds old bytes. */
   place<D extends DType>(
     output: OutputSpec & { readonly dtype: D },

@@ -18,7 +18,9 @@ import type { ElementwiseSpec, InputForm } from "../../shaders/elementwise.ts";
 import { linearGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
+import { copyOperation, fillOperation } from "./builtin.ts";
 import { coalesce } from "./coalesce.ts";
+import { copyRuns, runOf } from "./copy-runs.ts";
 import { elementwiseInParts } from "./elementwise-in-parts.ts";
 
 /** An operation on elements, whatever their dtypes and layouts. */
@@ -64,6 +66,14 @@ export class ElementwiseKernels {
   run(operation: ElementwiseOperation, use: ElementwiseUse, placer: Placer): AnyTensor {
     const { inputs, output, target } = use;
     const layout = outputLayout(use, operation.label);
+    if (operation === copyOperation) {
+      const target = this.#copied(use, layout, placer);
+      if (target !== null) return target;
+    }
+    if (operation === fillOperation && use.values?.[0] === 0) {
+      const target = this.#cleared(use, layout, placer);
+      if (target !== null) return target;
+    }
     if (!this.#fits(use, layout)) {
       return elementwiseInParts(this, this.#executor, operation, { ...use, layout }, placer);
     }
@@ -108,6 +118,46 @@ export class ElementwiseKernels {
       isOutputStrided ? 1 : 4,
       placer,
     );
+  }
+
+  /** A copy by the device itself, where that can make it. */
+  #copied(use: ElementwiseUse, layout: Layout, placer: Placer): AnyTensor | null {
+    const executor = this.#executor;
+    const input = use.inputs[0]!;
+    const runs = copyRuns(input, layout, use.target ?? null);
+    if (runs === null) return null;
+    if (use.target !== undefined) {
+      return executor.stream.copies.between(input.block, use.target.block, runs)
+        ? use.target
+        : null;
+    }
+    const spec = { dtype: use.output, layout, label: use.label ?? copyOperation.label };
+    const made = executor.placeApart(spec, placer, input);
+    try {
+      if (executor.stream.copies.between(input.block, made.block, runs)) return made;
+      // In the same buffer: a kernel can do that.
+      return this.run(copyOperation, { ...use, target: made }, placer);
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
+  }
+
+  /** Zeros by the device itself, where they lie in a run. */
+  #cleared(use: ElementwiseUse, layout: Layout, placer: Placer): AnyTensor | null {
+    const executor = this.#executor;
+    const label = use.label ?? fillOperation.label;
+    const target = use.target ?? executor.place({ dtype: use.output, layout, label }, placer, 0);
+    try {
+      const runs = runOf(target);
+      if (runs !== null && executor.stream.copies.between(null, target.block, runs)) return target;
+      return use.target === undefined
+        ? this.run(fillOperation, { ...use, target, values: use.values! }, placer)
+        : null;
+    } catch (error) {
+      if (target !== use.target) target.dispose();
+      throw error;
+    }
   }
 
   /** Whether one dispatch can bind all operands. */

@@ -26,6 +26,13 @@ export interface CopyParts {
   readonly submit: () => void;
 }
 
+/** Bytes that lie side by side in two blocks, by their offsets there. */
+export interface ByteRun {
+  readonly from: number;
+  readonly to: number;
+  readonly byteLength: number;
+}
+
 /** No block has it: a write that mends none, and a read. */
 const noKey: BlockKey = -1;
 const readKey: BlockKey = -2;
@@ -108,6 +115,62 @@ export class Copies {
       else table.observe(ticket.failure);
     });
     return ticket;
+  }
+
+  /**
+   * Copies runs of bytes from one block to another, or clears them where there is no other, in stream
+   * order. Offsets and lengths are multiples of 4. O(runs). Whether it did: WebGPU copies within no single
+   * buffer, and then nothing is recorded.
+   */
+  between(
+    source: DeviceAllocation | null,
+    target: DeviceAllocation,
+    runs: readonly ByteRun[],
+  ): boolean {
+    const { requireDevice, table, pool, lost } = this.#parts;
+    requireDevice();
+    const place = this.#placeOf(target);
+    const origin = source === null ? null : this.#placeOf(source);
+    // What has no place any more has failed: a dispatch hands that on.
+    if (place === null || (source !== null && origin === null)) return false;
+    const slab = pool.slab(place.slab);
+    const from = origin === null ? null : pool.slab(origin.slab);
+    if (slab === from) return false;
+    table.forgetSource(target.key);
+    const keys = source === null ? [target.key] : [source.key, target.key];
+    this.#whenFree(() => {
+      const failure =
+        lost() ??
+        keys.map((key) => table.failures.get(key)).find((known) => known !== undefined) ??
+        slab.failure ??
+        from?.failure ??
+        null;
+      if (failure !== null) {
+        table.failures.set(target.key, failure);
+        return;
+      }
+      for (const run of runs) this.#encodeRun(slab, place.offset, from, origin?.offset ?? 0, run);
+    });
+    return true;
+  }
+
+  #placeOf({ row }: DeviceAllocation): { readonly slab: number; readonly offset: number } | null {
+    const { table } = this.#parts;
+    if (table.node[row] === lostNode) return null;
+    return { slab: table.slab[row]!, offset: table.offset[row]! };
+  }
+
+  #encodeRun(to: Slab, toStart: number, from: Slab | null, fromStart: number, run: ByteRun): void {
+    const { recorder } = this.#parts;
+    const offset = toStart + run.to;
+    to.use(offset, run.byteLength, recorder.batch);
+    if (from === null) {
+      recorder.copies().clearBuffer(to.buffer, offset, run.byteLength);
+      return;
+    }
+    const start = fromStart + run.from;
+    from.use(start, run.byteLength, recorder.batch);
+    recorder.copies().copyBufferToBuffer(from.buffer, start, to.buffer, offset, run.byteLength);
   }
 
   /** Copies a range of one slab to another, in stream order. Offsets and length are multiples of 4. */
