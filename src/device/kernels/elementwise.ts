@@ -67,12 +67,12 @@ export class ElementwiseKernels {
     const { inputs, output, target } = use;
     const layout = outputLayout(use, operation.label);
     if (operation === copyOperation) {
-      const target = this.#copied(use, layout, placer);
-      if (target !== null) return target;
+      const copy = this.#copied(use, layout, placer);
+      if (copy !== null) return copy;
     }
     if (operation === fillOperation && use.values?.[0] === 0) {
-      const target = this.#cleared(use, layout, placer);
-      if (target !== null) return target;
+      const zeros = this.#cleared(use, layout, placer);
+      if (zeros !== null) return zeros;
     }
     if (!this.#fits(use, layout)) {
       return elementwiseInParts(this, this.#executor, operation, { ...use, layout }, placer);
