@@ -26,11 +26,12 @@ export type { NestedNumbers, TensorInput, TensorState } from "./device/tensor.ts
 export type { Branded, Owned } from "./host/lifetime.ts";
 export { GrowableTensor } from "./device/growable-tensor.ts";
 export type { GrowableOptions } from "./device/growable-tensor.ts";
-export { Transfer } from "./device/transfer.ts";
-export type { TransferStatus } from "./device/transfer.ts";
-export type { UploadMeasurement, UploadPlan, UploadWay } from "./device/upload-ways.ts";
-export type { ByteProducer, WriteFromOptions } from "./device/write-from.ts";
-export type { ByteConsumer, ReadOptions, ReadToOptions } from "./device/read-to.ts";
+export { Transfer } from "./device/transfer/transfer.ts";
+export type { TransferStatus } from "./device/transfer/transfer.ts";
+export type { UploadMeasurement, UploadTimes } from "./device/transfer/measure-uploads.ts";
+export type { UploadPlan, UploadWay } from "./device/transfer/upload-ways.ts";
+export type { ByteProducer, WriteFromOptions } from "./device/transfer/write-from.ts";
+export type { ByteConsumer, ReadOptions, ReadToOptions } from "./device/transfer/read-to.ts";
 export { Lease, ReadLease } from "./device/lease.ts";
 export { PinnedTensor } from "./host/pinned-tensor.ts";
 export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";

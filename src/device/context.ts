@@ -40,15 +40,15 @@ import { GpuMemory } from "./memory/gpu-memory.ts";
 import { emptySlabs, makeRoom } from "./memory/make-room.ts";
 import { SlabPool } from "./memory/slab-pool.ts";
 import { Nudges } from "./nudges.ts";
-import type { Readbacks } from "./readbacks.ts";
-import type { Snapshot } from "./readbacks.ts";
 import { BindGroups } from "./stream/bind-groups.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
-import type { Transfers } from "./transfers.ts";
-import type { UploadBelt } from "./upload-belt.ts";
-import { UploadWays } from "./upload-ways.ts";
-import type { UploadPlan, UploadWay } from "./upload-ways.ts";
+import type { Readbacks } from "./transfer/readbacks.ts";
+import type { Snapshot } from "./transfer/readbacks.ts";
+import type { Transfers } from "./transfer/transfers.ts";
+import type { UploadBelt } from "./transfer/upload-belt.ts";
+import { UploadWays } from "./transfer/upload-ways.ts";
+import type { UploadPlan, UploadWay } from "./transfer/upload-ways.ts";
 import type { EntryKernels } from "./user-kernel.ts";
 
 export interface ContextOptions {

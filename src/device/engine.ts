@@ -14,17 +14,17 @@ import { AxisKernels } from "./kernels/reductions.ts";
 import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
 import type { GpuMemory } from "./memory/gpu-memory.ts";
 import type { SlabPool } from "./memory/slab-pool.ts";
-import { Readbacks } from "./readbacks.ts";
-import type { Snapshot } from "./readbacks.ts";
 import type { BindGroups } from "./stream/bind-groups.ts";
 import { CommandStream } from "./stream/command-stream.ts";
 import { Kernel } from "./stream/kernel.ts";
 import type { BindingWindow } from "./stream/launch.ts";
 import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
-import { Transfers, wordBytes } from "./transfers.ts";
-import { UploadBelt } from "./upload-belt.ts";
-import type { UploadWays } from "./upload-ways.ts";
+import { Readbacks } from "./transfer/readbacks.ts";
+import type { Snapshot } from "./transfer/readbacks.ts";
+import { Transfers, wordBytes } from "./transfer/transfers.ts";
+import { UploadBelt } from "./transfer/upload-belt.ts";
+import type { UploadWays } from "./transfer/upload-ways.ts";
 import { EntryKernels } from "./user-kernel.ts";
 
 export interface EngineParts {

@@ -20,8 +20,8 @@ import {
   unaryOperations,
 } from "./kernels/builtin.ts";
 import type { BinaryName, UnaryName } from "./kernels/builtin.ts";
-import { rowsOf } from "./kernels/reductions.ts";
-import type { Rows } from "./kernels/reductions.ts";
+import { rowsOf } from "./kernels/rows.ts";
+import type { Rows } from "./kernels/rows.ts";
 import { scalarBits, TensorFactory } from "./tensor-factory.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
 import { requireSameDtype } from "./uploads.ts";

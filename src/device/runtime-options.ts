@@ -5,7 +5,7 @@ import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { Budget } from "./budget.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
-import type { UploadPlan, UploadWay } from "./upload-ways.ts";
+import type { UploadPlan, UploadWay } from "./transfer/upload-ways.ts";
 
 export interface RuntimeOptions {
   /** Names the runtime in errors and reports. */

@@ -3,16 +3,16 @@
 import { dtypeInfo } from "../host/dtype.ts";
 import type { ArrayOf, DType } from "../host/dtype.ts";
 import { Operations } from "./operations.ts";
-import { readAs, readTo } from "./read-to.ts";
-import type { ByteConsumer, ReadOptions, ReadToOptions } from "./read-to.ts";
 import type { TensorInput } from "./tensor.ts";
 import { Tensor } from "./tensor.ts";
-import { Transfer } from "./transfer.ts";
-import type { TransferControl } from "./transfer.ts";
-import { measureUploads } from "./upload-ways.ts";
-import type { UploadMeasurement } from "./upload-ways.ts";
-import { writeFrom } from "./write-from.ts";
-import type { ByteProducer, WriteFromOptions } from "./write-from.ts";
+import { measureUploads } from "./transfer/measure-uploads.ts";
+import type { UploadMeasurement } from "./transfer/measure-uploads.ts";
+import { readAs, readTo } from "./transfer/read-to.ts";
+import type { ByteConsumer, ReadOptions, ReadToOptions } from "./transfer/read-to.ts";
+import { Transfer } from "./transfer/transfer.ts";
+import type { TransferControl } from "./transfer/transfer.ts";
+import { writeFrom } from "./transfer/write-from.ts";
+import type { ByteProducer, WriteFromOptions } from "./transfer/write-from.ts";
 
 /** The array of each tensor's elements. */
 export type ArraysOf<T extends readonly TensorInput[]> = {

@@ -9,14 +9,14 @@ import type { Owned } from "../host/lifetime.ts";
 import type { PinnedTensor } from "../host/pinned-tensor.ts";
 import { HostTensor } from "../host/tensor/host-tensor.ts";
 import type { DeviceContext } from "./context.ts";
-import { elementsOf, uploadConverted } from "./converted-upload.ts";
-import type { HostElements } from "./converted-upload.ts";
 import type { AnyTensor, OutputSpec, Placer } from "./executor.ts";
 import type { SourceReader } from "./memory/block-table.ts";
 import type { DeviceArena } from "./memory/device-arena.ts";
 import type { Tensor, TensorInput } from "./tensor.ts";
-import { requireCount } from "./transfers.ts";
-import { writeView } from "./view-writes.ts";
+import { elementsOf, uploadConverted } from "./transfer/converted-upload.ts";
+import type { HostElements } from "./transfer/converted-upload.ts";
+import { requireCount } from "./transfer/transfers.ts";
+import { writeView } from "./transfer/view-writes.ts";
 
 export interface LabelOptions {
   /** Names the result in errors and reports; the operation's name unless told. */

@@ -18,7 +18,7 @@ import {
   unaryOperations,
 } from "../../src/device/kernels/builtin.ts";
 import type { UnaryName } from "../../src/device/kernels/builtin.ts";
-import type { ElementwiseOperation } from "../../src/device/kernels/elementwise.ts";
+import type { ElementwiseOperation } from "../../src/device/kernels/elementwise-operation.ts";
 import { plainPlan } from "../../src/shaders/binding.ts";
 import type { BindingPlan } from "../../src/shaders/binding.ts";
 import { convolveShader } from "../../src/shaders/convolve.ts";

@@ -2,7 +2,7 @@
 
 import type { DType } from "../../host/dtype.ts";
 import { dtypeInfo } from "../../host/dtype.ts";
-import type { ElementwiseOperation } from "./elementwise.ts";
+import type { ElementwiseOperation } from "./elementwise-operation.ts";
 
 export type UnaryName =
   | "negate"

@@ -4,7 +4,11 @@ import { dtypeInfo } from "../../host/dtype.ts";
 import { broadcastLayout, Layout } from "../../host/layout.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { coalesce } from "./coalesce.ts";
-import type { ElementwiseKernels, ElementwiseOperation, ElementwiseUse } from "./elementwise.ts";
+import type {
+  ElementwiseOperation,
+  ElementwiseRunner,
+  ElementwiseUse,
+} from "./elementwise-operation.ts";
 import { reachOf } from "./windows.ts";
 
 /** Elements of a part along a single axis are a multiple of this: every part starts on whole words. */
@@ -19,7 +23,7 @@ interface Part {
 
 /** Runs an operation with `layout` as its output's; O(parts × operands). */
 export function elementwiseInParts(
-  kernels: ElementwiseKernels,
+  kernels: ElementwiseRunner,
   executor: Executor,
   operation: ElementwiseOperation,
   use: ElementwiseUse & { readonly layout: Layout },

@@ -1,6 +1,5 @@
 /** Element-wise operations: from tensors to a record. */
 
-import type { DType } from "../../host/dtype.ts";
 import { dtypeInfo } from "../../host/dtype.ts";
 import { InvalidArgumentError } from "../../host/errors.ts";
 import {
@@ -22,39 +21,16 @@ import { copyOperation, fillOperation } from "./builtin.ts";
 import { coalesce } from "./coalesce.ts";
 import { copyRuns, runOf } from "./copy-runs.ts";
 import { elementwiseInParts } from "./elementwise-in-parts.ts";
-
-/** An operation on elements, whatever their dtypes and layouts. */
-export interface ElementwiseOperation {
-  readonly label: string;
-  readonly inputs: readonly string[];
-  readonly parameters: readonly Parameter[];
-  /** WGSL over the inputs' names, given their dtypes: an expression, or a body that returns. */
-  readonly text: (
-    dtypes: readonly DType[],
-    output: DType,
-  ) => { readonly expression?: string; readonly body?: string };
-  readonly isUserDefined: boolean;
-}
-
-/** What one use of an operation is given. */
-export interface ElementwiseUse {
-  readonly inputs: readonly AnyTensor[];
-  readonly output: DType;
-  /** One value for each of the operation's parameters. */
-  readonly values?: readonly number[];
-  readonly label?: string | undefined;
-  /** The shape of an operation without inputs. */
-  readonly layout?: Layout;
-  /** An existing tensor to write into, of the broadcast shape. */
-  readonly target?: AnyTensor;
-  /** Whether the target is a run of whole groups of four elements, or the end of its memory. */
-  readonly isRun?: boolean;
-}
+import type {
+  ElementwiseOperation,
+  ElementwiseRunner,
+  ElementwiseUse,
+} from "./elementwise-operation.ts";
 
 const forms: readonly InputForm[] = ["row", "one", "strided"];
 
 /** Kernels of one runtime, by operation and then by what distinguishes their text. */
-export class ElementwiseKernels {
+export class ElementwiseKernels implements ElementwiseRunner {
   readonly #executor: Executor;
   readonly #kernels = new Map<ElementwiseOperation, Map<number, Kernel>>();
 

@@ -10,8 +10,7 @@ import { broadcastLayout, contiguousLayout } from "../../host/layout.ts";
 import type { Layout, Shape } from "../../host/layout.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { binaryOperations, copyOperation } from "./builtin.ts";
-import type { ElementwiseKernels } from "./elementwise.ts";
-import type { MatmulKernels } from "./matmul.ts";
+import type { ElementwiseRunner } from "./elementwise-operation.ts";
 import { reachOf } from "./windows.ts";
 
 export interface Product {
@@ -27,13 +26,22 @@ export interface Product {
   readonly target?: AnyTensor;
 }
 
+/** `[…, m, k] × […, k, n]`, into `target` if told. */
+export type Multiply = (
+  a: AnyTensor,
+  b: AnyTensor,
+  label: string,
+  placer: Placer,
+  target?: AnyTensor,
+) => AnyTensor;
+
 type Axis = "rows" | "inner" | "columns";
 
 const elementBytes = 4;
 
 export function matmulInParts(
-  kernels: MatmulKernels,
-  elementwise: ElementwiseKernels,
+  multiply: Multiply,
+  elementwise: ElementwiseRunner,
   executor: Executor,
   product: Product,
 ): AnyTensor {
@@ -41,8 +49,8 @@ export function matmulInParts(
   const spec = { dtype: "float32", layout: contiguousLayout(shape), label } as const;
   const target = product.target ?? executor.place(spec, placer, 0);
   try {
-    if (product.batch.length > 0) eachOfBatch(kernels, product, target);
-    else cut(kernels, elementwise, executor, product, target);
+    if (product.batch.length > 0) eachOfBatch(multiply, product, target);
+    else cut(multiply, elementwise, executor, product, target);
   } catch (error) {
     if (target !== product.target) target.dispose();
     throw error;
@@ -50,21 +58,21 @@ export function matmulInParts(
   return target;
 }
 
-function eachOfBatch(kernels: MatmulKernels, product: Product, target: AnyTensor): void {
+function eachOfBatch(multiply: Multiply, product: Product, target: AnyTensor): void {
   const { a, b, batch, shape, label, placer } = product;
   const [rows, columns] = shape.slice(-2) as [number, number];
   const inner = a.shape.at(-1)!;
   const viewA = a.viewAs(broadcastLayout(a.layout, [...batch, rows, inner]));
   const viewB = b.viewAs(broadcastLayout(b.layout, [...batch, inner, columns]));
   for (let index = 0; index < batch[0]!; index++) {
-    kernels.run(viewA.slice(index), viewB.slice(index), label, placer, target.slice(index));
+    multiply(viewA.slice(index), viewB.slice(index), label, placer, target.slice(index));
   }
 }
 
 /** A product of two matrices, cut along one axis; its parts may be cut again. */
 function cut(
-  kernels: MatmulKernels,
-  elementwise: ElementwiseKernels,
+  multiply: Multiply,
+  elementwise: ElementwiseRunner,
   executor: Executor,
   { a, b, label, placer, shape }: Product,
   target: AnyTensor,
@@ -81,13 +89,13 @@ function cut(
   for (let start = 0; start < extent; start += size) {
     const range = [start, Math.min(start + size, extent)] as const;
     if (axis === "rows") {
-      kernels.run(a.slice(range), b, label, placer, target.slice(range));
+      multiply(a.slice(range), b, label, placer, target.slice(range));
       continue;
     }
     // Neither columns of the result nor a term of its sum is a contiguous part of it.
     const [partA, partB] =
       axis === "inner" ? [a.slice(null, range), b.slice(range)] : [a, b.slice(null, range)];
-    const part = kernels.run(partA, partB, label, placer);
+    const part = multiply(partA, partB, label, placer);
     try {
       const place = axis === "inner" ? target : target.slice(null, range);
       if (axis === "columns" || start === 0) {

@@ -13,7 +13,7 @@ import { maxGroups } from "../executor.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
 import { coalesce } from "./coalesce.ts";
-import type { ElementwiseKernels } from "./elementwise.ts";
+import type { ElementwiseRunner } from "./elementwise-operation.ts";
 import { matmulInParts } from "./matmul-in-parts.ts";
 
 export class MatmulKernels {
@@ -21,9 +21,9 @@ export class MatmulKernels {
   readonly #strided = kernel(false);
   readonly #row4 = kernel(true);
 
-  readonly #elementwise: ElementwiseKernels;
+  readonly #elementwise: ElementwiseRunner;
 
-  constructor(executor: Executor, elementwise: ElementwiseKernels) {
+  constructor(executor: Executor, elementwise: ElementwiseRunner) {
     this.#executor = executor;
     this.#elementwise = elementwise;
   }
@@ -38,7 +38,7 @@ export class MatmulKernels {
     const executor = this.#executor;
     if (!executor.fits(a) || !executor.fits(b) || !fitsOutput(executor, shape, target)) {
       const product = { a, b, label, placer, shape, batch, ...(target && { target }) };
-      return matmulInParts(this, this.#elementwise, executor, product);
+      return matmulInParts((...part) => this.run(...part), this.#elementwise, executor, product);
     }
     const [rows, columns] = shape.slice(-2) as [number, number];
     const inner = a.shape.at(-1)!;

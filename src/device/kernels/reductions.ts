@@ -3,7 +3,6 @@
 import type { DType } from "../../host/dtype.ts";
 import { dtypeInfo } from "../../host/dtype.ts";
 import { contiguousLayout } from "../../host/layout.ts";
-import type { Layout } from "../../host/layout.ts";
 import type { BindingPlan } from "../../shaders/binding.ts";
 import { convolveGroups, convolveShader } from "../../shaders/convolve.ts";
 import type { ConvolveForm } from "../../shaders/convolve.ts";
@@ -13,48 +12,21 @@ import { softmaxShader } from "../../shaders/softmax.ts";
 import { linearGroups } from "../executor.ts";
 import type { AnyTensor, Executor, OutputSpec, Placer } from "../executor.ts";
 import { Kernel } from "../stream/kernel.ts";
-import type { ElementwiseKernels } from "./elementwise.ts";
+import type { ElementwiseRunner } from "./elementwise-operation.ts";
 import { reduceInParts, rowsInParts } from "./rows-in-parts.ts";
+import type { Destination, RowKernels, Rows } from "./rows.ts";
 
 /** Elements that one invocation folds before a row is split among several. */
 const chunkElements = 1024;
 /** Outputs from which on a dispatch keeps a machine busy without splitting rows. */
 const enoughOutputs = 4096;
 
-/** An axis of a contiguous tensor: element (o, k, i) lies at (o × length + k) × inner + i. */
-export interface Rows {
-  readonly outer: number;
-  readonly length: number;
-  readonly inner: number;
-}
-
-/** The rows of a layout along `axis`; all elements as one row for `null`. */
-export function rowsOf({ shape, count }: Layout, axis: number | null): Rows {
-  if (axis === null) return { outer: 1, length: count, inner: 1 };
-  const product = (extents: readonly number[]): number => extents.reduce((a, b) => a * b, 1);
-  return {
-    outer: product(shape.slice(0, axis)),
-    length: shape[axis]!,
-    inner: product(shape.slice(axis + 1)),
-  };
-}
-
-/** Where a result goes: a new tensor of `layout`, or one that is there. */
-export interface Destination {
-  readonly layout: Layout;
-  readonly label: string;
-  readonly placer: Placer;
-  readonly scratch: Placer;
-  /** A contiguous tensor to write into. */
-  readonly target?: AnyTensor;
-}
-
-export class AxisKernels {
+export class AxisKernels implements RowKernels {
   readonly #executor: Executor;
-  readonly #elementwise: ElementwiseKernels;
+  readonly #elementwise: ElementwiseRunner;
   readonly #kernels = new Map<string, Kernel>();
 
-  constructor(executor: Executor, elementwise: ElementwiseKernels) {
+  constructor(executor: Executor, elementwise: ElementwiseRunner) {
     this.#executor = executor;
     this.#elementwise = elementwise;
   }

@@ -10,8 +10,8 @@ import { reducedDtype } from "../../shaders/reduce.ts";
 import type { Reduction } from "../../shaders/reduce.ts";
 import type { AnyTensor, Executor, Placer } from "../executor.ts";
 import { binaryOperations, castOperation } from "./builtin.ts";
-import type { ElementwiseKernels, ElementwiseOperation } from "./elementwise.ts";
-import type { AxisKernels, Destination, Rows } from "./reductions.ts";
+import type { ElementwiseOperation, ElementwiseRunner } from "./elementwise-operation.ts";
+import type { Destination, RowKernels, Rows } from "./rows.ts";
 
 /** Fewer steps of an axis than this in one part: then folding by element is less work than by part. */
 const fewestSteps = 8;
@@ -85,10 +85,10 @@ function run(tensor: AnyTensor, start: number, shape: readonly number[]): AnyTen
   return tensor.viewAs(new Layout(shape, strides, tensor.layout.offset + start));
 }
 
-/** {@link AxisKernels.reduce} of a tensor that is too large to be bound. */
+/** {@link RowKernels.reduce} of a tensor that is too large to be bound. */
 export function reduceInParts(
-  kernels: AxisKernels,
-  elementwise: ElementwiseKernels,
+  kernels: RowKernels,
+  elementwise: ElementwiseRunner,
   executor: Executor,
   reduction: Reduction,
   input: AnyTensor,
@@ -123,8 +123,8 @@ export function reduceInParts(
 
 /** One row: its parts are folded each, and then together; or, of a few steps, one by one. */
 function foldRow(
-  kernels: AxisKernels,
-  elementwise: ElementwiseKernels,
+  kernels: RowKernels,
+  elementwise: ElementwiseRunner,
   executor: Executor,
   reduction: "sum" | "min" | "max",
   input: AnyTensor,
@@ -176,8 +176,8 @@ function foldRow(
 
 /** One row: of each part the index and its value, and of those the first of the largest. */
 function argmaxOfRow(
-  kernels: AxisKernels,
-  elementwise: ElementwiseKernels,
+  kernels: RowKernels,
+  elementwise: ElementwiseRunner,
   executor: Executor,
   input: AnyTensor,
   { length, inner }: Rows,

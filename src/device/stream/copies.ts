@@ -135,7 +135,8 @@ export class Copies {
     if (place === null || (source !== null && origin === null)) return false;
     const slab = pool.slab(place.slab);
     const from = origin === null ? null : pool.slab(origin.slab);
-    if (slab === from) return false;
+    // A wrapped buffer may be there twice.
+    if (slab.buffer === from?.buffer) return false;
     table.forgetSource(target.key);
     const keys = source === null ? [target.key] : [source.key, target.key];
     this.#whenFree(() => {

@@ -9,10 +9,10 @@
  * produced between two submissions.
  */
 
-import { alignUp } from "../host/alignment.ts";
-import type { PinnedBlock } from "../host/pinned-block.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
-import { MiB } from "../host/units.ts";
+import { alignUp } from "../../host/alignment.ts";
+import type { PinnedBlock } from "../../host/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import { MiB } from "../../host/units.ts";
 
 /** A range of mapped memory that is to be filled. */
 export interface BeltRange {

@@ -6,7 +6,7 @@
  *                       └─▶ cancelled, failed
  */
 
-import { CancelledError } from "../host/errors.ts";
+import { CancelledError } from "../../host/errors.ts";
 
 /**
  * `waiting`: none of its bytes has been submitted. `running`: some have. `done`: the device, or the host

@@ -1,7 +1,7 @@
 /** Staging of reads: taken where there is some, waited for where other reads will give it back. */
 
-import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned-heap.ts";
 
 export class ReadStaging {
   readonly pinned: PinnedHeap;

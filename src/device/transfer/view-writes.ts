@@ -3,13 +3,13 @@
  * one write to scratch and a kernel that puts every element where it belongs.
  */
 
-import { dtypeInfo } from "../host/dtype.ts";
-import { InvalidArgumentError } from "../host/errors.ts";
-import { contiguousLayout, shapeText } from "../host/layout.ts";
-import type { Layout } from "../host/layout.ts";
-import type { DeviceContext } from "./context.ts";
-import type { AnyTensor, Placer } from "./executor.ts";
-import { copyOperation } from "./kernels/builtin.ts";
+import { dtypeInfo } from "../../host/dtype.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
+import { contiguousLayout, shapeText } from "../../host/layout.ts";
+import type { Layout } from "../../host/layout.ts";
+import type { DeviceContext } from "../context.ts";
+import type { AnyTensor, Placer } from "../executor.ts";
+import { copyOperation } from "../kernels/builtin.ts";
 
 /** A write through the queue costs about 2 µs; scratch, its write and a dispatch cost as much as ten. */
 const mostRuns = 8;

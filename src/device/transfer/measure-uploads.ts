@@ -1,28 +1,12 @@
-/**
- * Which way an array goes to the device, by its size:
- *
- * - `queue`: `writeBuffer`, which copies it twice and asks for nothing;
- * - `belt`: chunks of mapped memory that many uploads share;
- * - `fresh`: a mapped buffer of its own, out of the pool of pinned memory.
- *
- * Which is the fastest depends on the adapter. `writeBuffer` was, at every size, on the software adapters
- * that this was measured on, so it is what is taken until {@link measureUploads} has looked.
- */
+/** Looks which way to upload is the fastest on the adapter at hand, for each size. */
 
-import { InvalidArgumentError } from "../host/errors.ts";
-import { contiguousLayout } from "../host/layout.ts";
-import { KiB, MiB } from "../host/units.ts";
-import type { DeviceContext } from "./context.ts";
-import type { AnyTensor } from "./executor.ts";
+import { contiguousLayout } from "../../host/layout.ts";
+import { KiB, MiB } from "../../host/units.ts";
+import type { DeviceContext } from "../context.ts";
+import type { AnyTensor } from "../executor.ts";
 import { UploadBelt } from "./upload-belt.ts";
-
-export type UploadWay = "queue" | "belt" | "fresh";
-
-/** Plain data: what was measured on one machine may be stored, and given to `createRuntime` again. */
-export interface UploadPlan {
-  /** By rising size; the last one is for everything larger, too. */
-  readonly steps: readonly { readonly upToBytes: number; readonly way: UploadWay }[];
-}
+import { always, rememberPlan, uploadWays } from "./upload-ways.ts";
+import type { UploadPlan, UploadWay } from "./upload-ways.ts";
 
 type TimeByWay = { readonly [W in UploadWay]: number | null };
 
@@ -35,59 +19,12 @@ export interface UploadMeasurement extends UploadPlan {
   readonly times: readonly UploadTimes[];
 }
 
-const ways: readonly UploadWay[] = ["queue", "belt", "fresh"];
-
 const measuredBytes = [4 * KiB, 64 * KiB, MiB, 16 * MiB];
 /** Bytes that are uploaded in a row, so that starting and waiting is a small part of it. */
 const rowBytes = 4 * MiB;
 const rounds = 5;
 /** Another way than the queue has to be so much faster. */
 const margin = 0.95;
-
-/** Plans by adapter, as far as this process has measured any. */
-const known = new Map<string, UploadPlan>();
-
-export class UploadWays {
-  #steps: UploadPlan["steps"] | null = null;
-
-  constructor(plan: UploadPlan | UploadWay | undefined, device: GPUDevice) {
-    if (typeof plan === "object") this.set(plan);
-    else this.set((plan === undefined && known.get(adapterKey(device))) || always(plan ?? "queue"));
-  }
-
-  /** The way for so many bytes. O(steps), O(1) where the queue takes all. */
-  wayFor(byteLength: number): UploadWay {
-    if (this.#steps === null) return "queue";
-    for (const { upToBytes, way } of this.#steps) if (byteLength <= upToBytes) return way;
-    return this.#steps.at(-1)!.way;
-  }
-
-  /** Throws `INVALID_ARGUMENT` for a plan that cannot be right. */
-  set(plan: UploadPlan): void {
-    const { steps } = plan;
-    const isRising = steps.every(
-      ({ upToBytes }, at) => upToBytes > (steps[at - 1]?.upToBytes ?? 0),
-    );
-    if (steps.length === 0 || !isRising || !steps.every(({ way }) => ways.includes(way))) {
-      throw new InvalidArgumentError(
-        "INVALID_ARGUMENT",
-        `a plan of uploads has steps of rising upToBytes, each with a way (${ways.join(", ")}); give one that measureUploads() returned, or none`,
-      );
-    }
-    this.#steps = steps.every(({ way }) => way === "queue") ? null : steps;
-  }
-}
-
-function always(way: UploadWay): UploadPlan {
-  return { steps: [{ upToBytes: Number.MAX_SAFE_INTEGER, way }] };
-}
-
-/** What tells an adapter from others; empty where the platform does not say. */
-function adapterKey(device: { readonly adapterInfo?: GPUAdapterInfo }): string {
-  const info = device.adapterInfo;
-  if (info === undefined) return "";
-  return [info.vendor, info.architecture, info.device, info.description].join(" ").trim();
-}
 
 /**
  * Times the three ways on this device, takes the fastest of each size from now on, and remembers them
@@ -111,8 +48,7 @@ export async function measureUploads(context: DeviceContext): Promise<UploadMeas
   }
   const plan = { steps: stepsOf(times) };
   context.ways.set(plan);
-  const key = adapterKey(context.device);
-  if (key !== "") known.set(key, plan);
+  rememberPlan(context.device, plan);
   return { ...plan, times };
 }
 
@@ -125,7 +61,7 @@ async function medians(
   const taken: { [W in UploadWay]: number[] } = { queue: [], belt: [], fresh: [] };
   // The first round makes what later ones find: buffers, and compiled code.
   for (let round = 0; round <= rounds; round++) {
-    for (const way of ways) {
+    for (const way of uploadWays) {
       if (way === "belt" && target.size > UploadBelt.largestBytes) continue;
       await context.whenDone();
       const start = performance.now();
@@ -147,7 +83,7 @@ function stepsOf(times: UploadMeasurement["times"]): UploadPlan["steps"] {
   const steps = times.map(({ byteLength, ...byWay }, index) => {
     const next = times[index + 1]?.byteLength;
     const timeOf = (way: UploadWay): number => byWay[way] ?? Infinity;
-    const best = ways.reduce((least, way) => (timeOf(way) < timeOf(least) ? way : least));
+    const best = uploadWays.reduce((least, way) => (timeOf(way) < timeOf(least) ? way : least));
     const way = timeOf(best) < timeOf("queue") * margin ? best : ("queue" as const);
     return {
       upToBytes: next === undefined ? Number.MAX_SAFE_INTEGER : Math.sqrt(byteLength * next),

@@ -4,21 +4,21 @@
  * call does not show, even where the copy has to wait for room.
  */
 
-import { arrayOver, dtypeInfo, newArray } from "../host/dtype.ts";
-import type { ArrayOf, DType } from "../host/dtype.ts";
-import { DeviceError, MoorageError } from "../host/errors.ts";
-import type { PinnedBlock } from "../host/pinned-block.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
-import { MiB } from "../host/units.ts";
-import type { AnyTensor } from "./executor.ts";
-import { ReadLease } from "./lease.ts";
-import type { DeviceAllocation } from "./memory/block-table.ts";
-import { gpuBuffer } from "./memory/gpu-mappable.ts";
+import { arrayOver, dtypeInfo, newArray } from "../../host/dtype.ts";
+import type { ArrayOf, DType } from "../../host/dtype.ts";
+import { DeviceError, MoorageError } from "../../host/errors.ts";
+import type { PinnedBlock } from "../../host/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import { MiB } from "../../host/units.ts";
+import type { AnyTensor } from "../executor.ts";
+import { ReadLease } from "../lease.ts";
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CommandStream } from "../stream/command-stream.ts";
+import type { CopyTicket } from "../stream/held-work.ts";
 import { readAtOnce, readThroughWindow, slotsForAll } from "./read-pieces.ts";
 import type { PieceConsumer, PieceSource } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
-import type { CommandStream } from "./stream/command-stream.ts";
-import type { CopyTicket } from "./stream/held-work.ts";
 import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
 

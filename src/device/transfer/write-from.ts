@@ -7,11 +7,11 @@
  *                [piece 1] ─▶ copy      has copied it, and a producer that is too fast waits
  */
 
-import { InvalidArgumentError, OutOfMemoryError } from "../host/errors.ts";
-import type { PinnedBlock } from "../host/pinned-block.ts";
-import { MiB } from "../host/units.ts";
-import type { DeviceContext } from "./context.ts";
-import type { AnyTensor } from "./executor.ts";
+import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
+import type { PinnedBlock } from "../../host/pinned-block.ts";
+import { MiB } from "../../host/units.ts";
+import type { DeviceContext } from "../context.ts";
+import type { AnyTensor } from "../executor.ts";
 import type { TransferControl } from "./transfer.ts";
 
 /**

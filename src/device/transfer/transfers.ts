@@ -1,14 +1,14 @@
 /** Uploads: from pinned memory by a buffer copy, from other arrays through the queue. */
 
-import { InvalidArgumentError } from "../host/errors.ts";
-import { shapeText } from "../host/layout.ts";
-import type { PinnedBlock, PinnedRequest } from "../host/pinned-block.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
-import type { PinnedTensor } from "../host/pinned-tensor.ts";
-import { foreignHandle } from "../host/region.ts";
-import type { DeviceAllocation } from "./memory/block-table.ts";
-import { gpuBuffer } from "./memory/gpu-mappable.ts";
-import type { CommandStream } from "./stream/command-stream.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
+import { shapeText } from "../../host/layout.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import type { PinnedTensor } from "../../host/pinned-tensor.ts";
+import { foreignHandle } from "../../host/region.ts";
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CommandStream } from "../stream/command-stream.ts";
 import type { BeltRange, UploadBelt } from "./upload-belt.ts";
 import type { UploadWay, UploadWays } from "./upload-ways.ts";
 

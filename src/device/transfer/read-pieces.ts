@@ -6,13 +6,13 @@
  *            ─▶ [piece 1] in flight
  */
 
-import type { PinnedBlock } from "../host/pinned-block.ts";
-import { MiB } from "../host/units.ts";
-import type { DeviceAllocation } from "./memory/block-table.ts";
-import { gpuBuffer } from "./memory/gpu-mappable.ts";
+import type { PinnedBlock } from "../../host/pinned-block.ts";
+import { MiB } from "../../host/units.ts";
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CommandStream } from "../stream/command-stream.ts";
+import type { CopyTicket } from "../stream/held-work.ts";
 import type { ReadStaging } from "./read-staging.ts";
-import type { CommandStream } from "./stream/command-stream.ts";
-import type { CopyTicket } from "./stream/held-work.ts";
 import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
 

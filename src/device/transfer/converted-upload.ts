@@ -4,13 +4,13 @@
  * from, where some is mapped.
  */
 
-import { arrayOver, dtypeInfo, dtypes, hostDtypeInfo, newArray } from "../host/dtype.ts";
-import type { ArrayOf, DType, HostDType } from "../host/dtype.ts";
-import { contiguousLayout } from "../host/layout.ts";
-import { convertElements } from "../host/tensor/conversion.ts";
-import type { DeviceContext } from "./context.ts";
-import type { AnyTensor, Placer } from "./executor.ts";
-import { castOperation } from "./kernels/builtin.ts";
+import { arrayOver, dtypeInfo, dtypes, hostDtypeInfo, newArray } from "../../host/dtype.ts";
+import type { ArrayOf, DType, HostDType } from "../../host/dtype.ts";
+import { contiguousLayout } from "../../host/layout.ts";
+import { convertElements } from "../../host/tensor/conversion.ts";
+import type { DeviceContext } from "../context.ts";
+import type { AnyTensor, Placer } from "../executor.ts";
+import { castOperation } from "../kernels/builtin.ts";
 import { writeView } from "./view-writes.ts";
 
 /** Elements on the host, row-major. */

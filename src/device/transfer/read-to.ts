@@ -1,12 +1,12 @@
 /** Reads as transfers: into an array under any dtype, or piece by piece to whoever wants the bytes. */
 
-import { dtypeInfo, newArray, requireArrayOf } from "../host/dtype.ts";
-import type { ArrayOf, DType } from "../host/dtype.ts";
-import { InvalidArgumentError } from "../host/errors.ts";
-import { MiB } from "../host/units.ts";
-import type { DeviceContext } from "./context.ts";
-import type { AnyTensor } from "./executor.ts";
-import { castOperation } from "./kernels/builtin.ts";
+import { dtypeInfo, newArray, requireArrayOf } from "../../host/dtype.ts";
+import type { ArrayOf, DType } from "../../host/dtype.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
+import { MiB } from "../../host/units.ts";
+import type { DeviceContext } from "../context.ts";
+import type { AnyTensor } from "../executor.ts";
+import { castOperation } from "../kernels/builtin.ts";
 import { leastWindowBytes } from "./read-pieces.ts";
 import type { TransferControl } from "./transfer.ts";
 
