@@ -15,6 +15,11 @@ export interface Budget {
   readonly deviceSoftBytes: number;
   /** Mapped staging buffers. Default 512 MiB. */
   readonly pinnedBytes: number;
+  /**
+   * A new pinned tensor past this first costs what is pooled, and listeners to `onPressure` are told.
+   * Default: `pinnedBytes`, which nothing passes.
+   */
+  readonly pinnedSoftBytes: number;
   /** Empty slabs and pooled staging beyond this go back at the end of the task. Default 256 MiB. */
   readonly cachedBytes: number;
   /** Host pages of scopes. Default 1 GiB. */
@@ -44,6 +49,7 @@ export function checkedBudget({
     "deviceSoftBytes",
     "cachedBytes",
     "pinnedBytes",
+    "pinnedSoftBytes",
     "hotBytes",
     "generalBytes",
     "totalBytes",
@@ -70,6 +76,7 @@ export function checkedBudget({
     deviceBytes,
     deviceSoftBytes: Math.min(budget.deviceSoftBytes ?? deviceBytes, deviceBytes),
     pinnedBytes,
+    pinnedSoftBytes: Math.min(budget.pinnedSoftBytes ?? pinnedBytes, pinnedBytes),
     cachedBytes: budget.cachedBytes ?? 256 * MiB,
     hotBytes: budget.hotBytes ?? 1024 * MiB,
     generalBytes: budget.generalBytes ?? 1024 * MiB,

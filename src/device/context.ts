@@ -137,8 +137,9 @@ export class DeviceContext implements TensorHost {
         () => this.stream,
         (waiting) => this.nudges.during(waiting),
       ),
-      { budgetBytes: budget.pinnedBytes },
+      { budgetBytes: budget.pinnedBytes, softBytes: budget.pinnedSoftBytes },
     );
+    this.pinned.onPressure = (event) => this.pool.ladder.appeal({ region: "pinned", ...event });
     const observer = observerOf(this.diagnostics, advisor);
     for (const region of [this.general, this.pinned, this.heap]) region.observer = observer;
     this.duties = advisor?.duties ?? null;

@@ -14,6 +14,7 @@ import { GrowableTensor } from "./growable-tensor.ts";
 import type { GrowableOptions } from "./growable-tensor.ts";
 import { lend, wrap } from "./interop.ts";
 import type { BindingLease, WrapOptions } from "./interop.ts";
+import { involvedTensors } from "./involved.ts";
 import { liveAllocations } from "./live-allocations.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
 import { compact } from "./memory/compaction.ts";
@@ -127,8 +128,10 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
     this.#onUncaptured = (event) => {
       event.preventDefault();
       const { message } = event.error;
+      const tensors = involvedTensors(this.context, message);
+      const about = tensors === "" ? "" : ` (in memory of ${tensors})`;
       onError(
-        new DeviceError("DEVICE_ERROR", `the device reported: ${message}`, {
+        new DeviceError("DEVICE_ERROR", `the device reported${about}: ${message}`, {
           label,
           cause: event.error,
         }),
@@ -286,8 +289,8 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
   }
 
   /**
-   * Told when a soft budget is passed, and before a request for device memory is refused: what the
-   * listener disposes may serve it. Returns the function that takes the listener away.
+   * Told when a soft budget is passed, and before a request for device memory or a pinned tensor is
+   * refused: what the listener disposes may serve it. Returns the function that takes the listener away.
    */
   onPressure(listener: DevicePressureListener): () => void {
     return this.context.pool.ladder.listen(listener);

@@ -27,6 +27,7 @@ import type {
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
 import { checkRequest, doubleFree, foreignHandle, Region } from "./region.ts";
+import type { Result } from "./region.ts";
 import { settled } from "./settled.ts";
 import { RegionLedger } from "./statistics.ts";
 import type { RegionStats } from "./statistics.ts";
@@ -37,6 +38,17 @@ const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, uplo
 export interface PinnedHeapOptions {
   /** All buffers together never pass this. */
   readonly budgetBytes: number;
+  /** A new buffer past this first costs what is pooled, and is told of. Default: the budget. */
+  readonly softBytes?: number;
+}
+
+/** Pinned memory is short: `soft` past the soft budget; `refused` unless something is freed. */
+export interface PinnedPressure {
+  readonly requestedBytes: number;
+  readonly availableBytes: number;
+  readonly reservedBytes: number;
+  readonly budgetBytes: number;
+  readonly level: "soft" | "refused";
 }
 
 export class PinnedHeap extends Region<PinnedBlock> {
@@ -60,11 +72,17 @@ export class PinnedHeap extends Region<PinnedBlock> {
   #leastPooledBytes = 0;
   /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
   duties: Duties | null = null;
+  /** @internal Told of memory that is short, and may free some. */
+  onPressure: (event: PinnedPressure) => void = () => {};
+  readonly #softBytes: number;
+  /** Who only tries has another way: nobody is troubled for it. */
+  #isTrying = false;
 
   constructor(source: MappableSource, options: PinnedHeapOptions) {
     super();
     this.#source = source;
     this.budgetBytes = options.budgetBytes;
+    this.#softBytes = options.softBytes ?? options.budgetBytes;
   }
 
   /** A tensor over a new block, mapped and ready to be written. Old bytes may show through. */
@@ -116,6 +134,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     if (this.#ledger.reserved + size > this.budgetBytes) {
       this.trim(Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.budgetBytes)));
     }
+    if (this.#ledger.reserved + size > this.#softBytes) this.#press(size);
     if (this.#ledger.reserved + size > this.budgetBytes) throw this.#refused(size, label);
     let buffer: MappableBuffer;
     try {
@@ -126,6 +145,33 @@ export class PinnedHeap extends Region<PinnedBlock> {
     }
     this.#ledger.reserve(size);
     return new PinnedSlot(buffer, direction);
+  }
+
+  /** What is pooled goes, and the program is told, who may dispose. */
+  #press(requestedBytes: number): void {
+    if (this.#isTrying) return;
+    const { budgetBytes } = this;
+    const reservedBytes = this.#ledger.reserved;
+    const isRefused = reservedBytes + requestedBytes > budgetBytes;
+    this.onPressure({
+      requestedBytes,
+      availableBytes: Math.max(0, budgetBytes - reservedBytes),
+      reservedBytes,
+      budgetBytes,
+      level: isRefused ? "refused" : "soft",
+    });
+    this.trim(0);
+  }
+
+  /** Like `alloc`, but tells no program that memory is short. */
+  override tryAlloc(request: PinnedRequest): Result<PinnedBlock> {
+    const before = this.#isTrying;
+    this.#isTrying = true;
+    try {
+      return super.tryAlloc(request);
+    } finally {
+      this.#isTrying = before;
+    }
   }
 
   #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {

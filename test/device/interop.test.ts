@@ -1,8 +1,9 @@
 /** Moorage beside code that uses the device itself: memory lent to it, and buffers of its own as tensors. */
 
+import type { MoorageError } from "moorage";
 import { expect, test } from "vitest";
 
-import { useRuntime } from "../harness.ts";
+import { openRuntime, useRuntime } from "../harness.ts";
 import { codeOf, codeOfRejection } from "../support/caught.ts";
 
 const rt = useRuntime();
@@ -85,4 +86,20 @@ test.each([
   const buffer = foreignBuffer(size, own);
   expect(codeOf(() => rt().wrap(buffer, { shape: [8], dtype: "float32", byteOffset }))).toBe(code);
   buffer.destroy();
+});
+
+test("an error of the device that nobody catches names the tensors that it is about", async () => {
+  const errors: MoorageError[] = [];
+  const own = await openRuntime({ onError: (error) => errors.push(error) });
+  const x = own.full([64], 1, { dtype: "float32", label: "weights" });
+  const y = own.full([64], 1, { dtype: "float32", label: "bias" });
+  const lease = await own.lend(x);
+  own.device.queue.writeBuffer(lease.buffer, 2 ** 30, new Uint8Array(4));
+  await own.sync();
+  expect(errors).toHaveLength(1);
+  expect(errors[0]!.code).toBe("DEVICE_ERROR");
+  expect(errors[0]!.message).toContain('(in memory of "weights", "bias")');
+  lease.dispose();
+  for (const tensor of [x, y]) tensor.dispose();
+  await own.dispose();
 });

@@ -31,6 +31,7 @@ test("a listener that disposes serves the request", async () => {
   const x = rt.empty([256 * KiB], { ...half, label: "needed" });
   expect(events).toEqual([
     {
+      region: "device",
       requestedBytes: MiB,
       availableBytes: 0,
       reservedBytes: 2 * MiB,
@@ -112,5 +113,45 @@ test("the asynchronous form waits for what the engine has not told of yet", asyn
   expect(rt.stats().ladder.waited).toBeGreaterThan(0);
   heap.free(waited);
   heap.free(block);
+  await rt.dispose();
+});
+
+test("pinned memory is pressed for, too: softly, and before it is refused", async () => {
+  const rt = await openRuntime({ budget: { pinnedBytes: MiB, pinnedSoftBytes: 512 * KiB } });
+  const events: DevicePressureEvent[] = [];
+  const held = [rt.pinned.tensor({ shape: [64 * KiB], ...half, label: "first" })];
+  const pooled = rt.pinned.tensor({ shape: [32 * KiB], ...half, label: "pooled" });
+  pooled.dispose();
+  const end = rt.onPressure((event) => events.push(event));
+  held.push(rt.pinned.tensor({ shape: [100 * KiB], ...half, label: "second" }));
+  const requestedBytes = held[1]!.block.slot.buffer.size;
+  // What was pooled has gone.
+  expect(rt.stats().pinned.freeBytes).toBe(0);
+  expect(events).toEqual([
+    {
+      region: "pinned",
+      requestedBytes,
+      availableBytes: MiB - 384 * KiB,
+      reservedBytes: 384 * KiB,
+      budgetBytes: MiB,
+      level: "soft",
+    },
+  ]);
+  // Who has another way troubles nobody: neither reads nor productions do.
+  const x = rt.produce({ shape: [256 * KiB], ...half, label: "x" }, (elements) => elements.fill(1));
+  expect((await x.data())[5]).toBe(1);
+  expect(events).toHaveLength(1);
+  end();
+  const last = rt.onPressure((event) => {
+    events.push(event);
+    held.shift()?.dispose();
+  });
+  held.push(rt.pinned.tensor({ shape: [100 * KiB], ...half, label: "third" }));
+  expect(events.slice(1).map(({ level }) => level)).toEqual(["refused"]);
+  expect(caught(() => rt.pinned.tensor({ shape: [MiB], ...half })).code).toBe("OUT_OF_MEMORY");
+  expect(rt.stats().ladder.told).toBe(3);
+  last();
+  x.dispose();
+  for (const tensor of held) tensor.dispose();
   await rt.dispose();
 });

@@ -101,6 +101,7 @@ describe("growth", () => {
     const c = pool.place(MiB, 0, "c");
     expect(heard).toEqual([
       {
+        region: "device",
         requestedBytes: MiB,
         availableBytes: 6 * MiB,
         reservedBytes: 2 * MiB,

@@ -22,10 +22,12 @@ export interface LadderCounts {
   readonly refused: number;
 }
 
-/** Device memory is short. */
+/** Memory that the device uses is short. */
 export interface DevicePressureEvent {
+  /** Slabs, or staging. */
+  readonly region: "device" | "pinned";
   readonly requestedBytes: number;
-  /** Free in slabs, and still to be reserved. */
+  /** Free in what is reserved, and still to be reserved. */
   readonly availableBytes: number;
   readonly reservedBytes: number;
   readonly budgetBytes: number;
@@ -100,6 +102,18 @@ export class Ladder {
       this.#tell(event);
       this.#counts.trimmed++;
       this.steps.trimmed(event.requestedBytes);
+    } finally {
+      this.#isClimbing = false;
+    }
+  }
+
+  /** Staging is short: listeners may free. Who tells drops what is cached there. */
+  appeal(event: DevicePressureEvent): void {
+    if (this.#isClimbing || this.#listeners.size === 0) return;
+    this.#isClimbing = true;
+    this.#counts.told++;
+    try {
+      this.#tell(event);
     } finally {
       this.#isClimbing = false;
     }

@@ -205,6 +205,7 @@ export class SlabPool {
 
   #pressure(requestedBytes: number, level: DevicePressureEvent["level"]): DevicePressureEvent {
     return {
+      region: "device",
       requestedBytes,
       availableBytes: this.availableBytes,
       reservedBytes: this.#reservedBytes,
