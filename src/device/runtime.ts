@@ -301,9 +301,15 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
     return this.context.heap.storage();
   }
 
-  /** Gives unused memory back to the platform: empty slabs, pooled buffers, host pages. */
+  /**
+   * Gives unused memory back to the platform: slabs, after what is left of them has been moved together
+   * (unless work waits, which has its places already), pooled buffers and host pages. Submits recorded
+   * work. O(live), and a copy on the device of what moves.
+   */
   trim(): void {
-    this.context.pool.trim();
+    const { stream, mover, pool } = this.context;
+    if (!stream.isLost && !stream.isHolding) compact(mover);
+    pool.trim();
     this.context.pinned.trim(0);
     this.context.hotPages.trim(0);
     this.context.general.trim();

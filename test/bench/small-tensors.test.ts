@@ -1,4 +1,4 @@
-/** Many small tensors: few buffers, and after a compaction no more memory than they need. */
+/** Many small tensors: few buffers, and after trim() no more memory than they need. */
 
 import { expect, test } from "vitest";
 
@@ -26,7 +26,7 @@ test("10,000 of 1 to 64 KiB need no more buffers than their bytes need slabs, an
   for (const [index, tensor] of tensors.entries()) if (!isKept[index]) tensor.dispose();
   tensors = tensors.filter((_, index) => isKept[index]);
   await runtime.sync();
-  await runtime.compact();
+  runtime.trim();
   const { deviceHeap: after, slabs } = runtime.stats();
   const largest = Math.max(slabBytes, slabs.reservedBytes / slabs.count);
   expect(slabs.reservedBytes - after.liveBytes - after.paddingBytes).toBeLessThanOrEqual(largest);
