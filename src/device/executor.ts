@@ -138,7 +138,9 @@ export class Executor {
     return tensors.map(({ block, layout, dtype, label }) => {
       if (block.byteLength <= maxBindingBytes) return null;
       const window = this.#window(layout, dtype);
-      if (window !== null) return window;
+      // Somebody else's buffer may end inside of a granule.
+      const most = this.#table.extent[block.row]! - (window?.byteOffset ?? 0);
+      if (window !== null) return { ...window, byteLength: Math.min(window.byteLength, most) };
       throw new InvalidArgumentError(
         "LIMIT_EXCEEDED",
         `kernel "${kernel.label}" reaches more of "${label}" (${block.byteLength} bytes) than this device binds at once, ${maxBindingBytes}; run it on parts: slice() along the outermost axis`,

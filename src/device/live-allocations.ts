@@ -31,8 +31,12 @@ export type LongLived = DeviceAllocation | PinnedBlock;
 
 /** What lives outside of scopes, and has not been disposed. O(live). */
 export function longLived(holdings: Holdings): LongLived[] {
-  const onHeap = Array.from(holdings.table.live()).filter(({ region }) => region === holdings.heap);
-  return [...onHeap, ...holdings.pinned.blocks()];
+  const { table, heap } = holdings;
+  const onHeap = Array.from(table.live()).filter(
+    (block) => block.region === heap && !table.isBorrowedOnly(block),
+  );
+  const pinned = Array.from(holdings.pinned.blocks()).filter(({ isInternal }) => !isInternal);
+  return [...onHeap, ...pinned];
 }
 
 export function describe(holdings: Holdings, allocation: LongLived): LiveAllocation {
@@ -44,6 +48,9 @@ export function describe(holdings: Holdings, allocation: LongLived): LiveAllocat
 
 /** What lives until it is disposed or its scope ends. O(live). */
 export function liveAllocations(holdings: Holdings): LiveAllocation[] {
-  const all: LongLived[] = [...holdings.table.live(), ...holdings.pinned.blocks()];
+  const { table, pinned } = holdings;
+  // What shows another's memory has none of its own.
+  const own = Array.from(table.live()).filter((block) => table.ownerOf(block) === undefined);
+  const all: LongLived[] = [...own, ...pinned.blocks()];
   return all.map((allocation) => describe(holdings, allocation));
 }

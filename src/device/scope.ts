@@ -102,8 +102,10 @@ export class Scope<S> extends Operations<S> {
       const copy = this.context.elementwise.run(copyOperation, use, this.context.heap);
       return copy as unknown as Tensor<D>;
     }
+    // Its own key: afterwards it is the heir's.
+    const { key } = block;
     const heir = region.promote(block, label);
-    this.context.stream.passFailure(block.key, heir.key);
+    this.context.stream.passFailure(key, heir.key);
     const kept = new Tensor<D>(this.context, heir, dtype, layout, label);
     kept.oweDisposal();
     return kept;

@@ -30,8 +30,7 @@ export abstract class TransferOperations extends Operations {
     options: WriteFromOptions = {},
   ): Transfer<void> {
     return this.#transfer("upload", target, target.dtype, options.signal, async (control) => {
-      this.placer();
-      await writeFrom(this.context, this.context.executor.own(target), source, options, control);
+      await writeFrom(this.context, target, source, options, control);
     });
   }
 
@@ -59,7 +58,7 @@ export abstract class TransferOperations extends Operations {
     options: ReadToOptions = {},
   ): Transfer<void> {
     return this.#transfer("readback", tensor, tensor.dtype, options.signal, (control) =>
-      readTo(this.context, this.context.executor.own(tensor), to, options, control),
+      readTo(this.context, tensor, to, options, control),
     );
   }
 

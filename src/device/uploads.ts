@@ -183,7 +183,7 @@ export abstract class Uploads<S = Owned> {
         transfers.fromBelt(range, made.block, byteLength);
       }
     } catch (error) {
-      if (range !== null) belt.undo(range);
+      if (range !== null) belt.undo(range, byteLength);
       made.dispose();
       throw error;
     }

@@ -46,6 +46,8 @@ export interface PinnedOwner {
 /** A request for pinned memory; `direction` is `upload` unless told. */
 export interface PinnedRequest extends AllocationRequest {
   readonly direction?: PinnedDirection;
+  /** @internal Staging of Moorage's own, which nobody has to dispose. */
+  readonly isInternal?: boolean;
 }
 
 /** The GPU buffer behind a block; it outlives the block and is used again by later ones. */
@@ -81,6 +83,8 @@ export class PinnedBlock implements Allocation {
   references = 1;
   /** @internal Who is reading or writing the mapped memory right now, through the system or a stream. */
   useCount = 0;
+  /** @internal Whether it is staging of Moorage's own. */
+  isInternal = false;
 
   /** @internal */
   constructor(heap: PinnedOwner, slot: PinnedSlot, byteLength: number, label: string) {

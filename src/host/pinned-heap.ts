@@ -113,6 +113,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const slot = this.#pooled(size, direction) ?? this.#create(size, direction, label);
     this.#ledger.allocated(byteLength, size - byteLength);
     const block = new PinnedBlock(this, slot, byteLength, label);
+    block.isInternal = request.isInternal ?? false;
     this.#live.add(block);
     this.observer?.allocated(this, block, label, byteLength);
     return block;
@@ -298,6 +299,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
         }
       }
     }
+    this.#leastPooledBytes = Math.min(this.#leastPooledBytes, this.#pooledBytes);
   }
 
   /** Destroys as many pooled buffers as nobody has used since the call before. Whether some are left. */

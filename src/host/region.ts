@@ -99,6 +99,8 @@ export abstract class Region<A extends Allocation> implements MemoryRegion<A> {
     requireAlive(allocation, this);
     const next = this.alloc(this.requestLike(allocation, byteLength));
     try {
+      // Who was told that memory is short may have freed it.
+      requireAlive(allocation, this);
       this.copyContents(allocation, next, Math.min(allocation.byteLength, byteLength));
     } catch (error) {
       this.free(next);

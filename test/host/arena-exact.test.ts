@@ -71,6 +71,79 @@ describe("pages", () => {
   });
 });
 
+describe("a page that is asked for", () => {
+  const ofThreePages = (): { pool: PagePool; arena: HotArena } => {
+    const pool = new PagePool({ pageBytes, budgetBytes: 3 * pageBytes });
+    return { pool, arena: new HotArena(pool) };
+  };
+
+  test("is a free one where the bytes fill it exactly", () => {
+    const { pool, arena } = ofThreePages();
+    for (let round = 0; round < 3; round++) {
+      arena.alloc({ byteLength: pageBytes });
+      arena.reset();
+    }
+    expect(pool.ledger.stats().reserved.total).toBe(pageBytes);
+  });
+
+  test("leaves the free ones alone up to the last byte of the budget", () => {
+    const { pool, arena } = ofThreePages();
+    arena.alloc({ byteLength: 8 });
+    arena.reset();
+    arena.alloc({ byteLength: 2 * pageBytes });
+    expect(pool.ledger.stats()).toMatchObject({
+      reservedBytes: 3 * pageBytes,
+      freeBytes: pageBytes,
+    });
+    arena.end();
+  });
+
+  test("is refused with the number of bytes that are left", () => {
+    const { arena } = ofThreePages();
+    arena.alloc({ byteLength: 8 });
+    const error = caught(() => arena.alloc({ byteLength: 3 * pageBytes }));
+    expect(error).toMatchObject({ code: "OUT_OF_MEMORY", availableBytes: 2 * pageBytes });
+    arena.end();
+  });
+});
+
+describe("numbers beyond 32 bits", () => {
+  test("offsets above two gibibytes are aligned, and do not overlap", () => {
+    const start = 2 ** 31;
+    const page = { memory: new ArrayBuffer(0), start, size: KiB };
+    const arena = new HotArena({
+      alignmentKind: "offset",
+      ledger: null,
+      availableBytes: 0,
+      lease: () => page,
+      giveBack() {},
+    });
+    const offsets = [4, 4, 4].map((byteLength) => arena.alloc({ byteLength }).byteOffset - start);
+    expect(offsets).toEqual([0, 8, 16]);
+    arena.end();
+  });
+
+  test("an alignment of two gibibytes is one that a small arena has no room for", () => {
+    const arena = HotArena.fixed({ byteLength: KiB });
+    arena.alloc({ byteLength: 8 });
+    expect(codeOf(() => arena.alloc({ byteLength: 8, alignment: 2 ** 31 }))).toBe(
+      "REGION_EXHAUSTED",
+    );
+    arena.end();
+  });
+
+  test("an array has at most 2^53 - 1 bytes, and what is refused has its name", () => {
+    const arena = new HotArena(new PagePool({ pageBytes }));
+    const refused = (dtype: "uint8" | "int16", count: number) =>
+      caught(() => arena.array(dtype, count, "row"));
+    const most = Number.MAX_SAFE_INTEGER;
+    expect(refused("uint8", most)).toMatchObject({ code: "OUT_OF_MEMORY", label: "row" });
+    expect(refused("int16", most)).toMatchObject({ code: "SIZE_OVERFLOW", label: "row" });
+    expect(refused("uint8", 0)).toMatchObject({ code: "INVALID_LAYOUT", label: "row" });
+    arena.end();
+  });
+});
+
 describe("a reset", () => {
   test("keeps as many bytes as it is told, and a page that is too small is passed over", () => {
     const pool = new PagePool({ pageBytes });

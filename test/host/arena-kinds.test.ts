@@ -28,7 +28,20 @@ describe("fixed", () => {
   });
 
   test.each([0, -1, 1.5, NaN])("%d bytes are refused", (byteLength) => {
-    expect(codeOf(() => HotArena.fixed({ byteLength }))).toBe("INVALID_ARGUMENT");
+    const error = caught(() => HotArena.fixed({ byteLength, label: "odd" }));
+    expect(error).toMatchObject({ code: "INVALID_ARGUMENT", label: "odd" });
+  });
+
+  test("a size that no buffer can have is told as such, with what the engine said", () => {
+    const byteLength = Number.MAX_SAFE_INTEGER;
+    const error = caught(() => HotArena.fixed({ byteLength, label: "huge" }));
+    expect(error).toMatchObject({
+      code: "OUT_OF_MEMORY",
+      label: "huge",
+      requestedBytes: byteLength,
+      availableBytes: 0,
+    });
+    expect(error.cause).toBeInstanceOf(RangeError);
   });
 
   test("strict: a raw array that outlives the reset has length 0", () => {
@@ -57,7 +70,13 @@ describe("values and vectors", () => {
       expect(arena.simdArray("float32", count, "v", alignment).byteOffset % alignment).toBe(0);
     }
     expect(arena.simdArray("int16", 5).byteOffset % 64).toBe(0);
-    expect(codeOf(() => arena.simdArray("int16", 5, "v", 48))).toBe("UNSUPPORTED_ALIGNMENT");
+    for (const [label, expected] of [
+      ["v", "v"],
+      [undefined, "temporary"],
+    ] as const) {
+      const error = caught(() => arena.simdArray("int16", 5, label, 48));
+      expect(error).toMatchObject({ code: "UNSUPPORTED_ALIGNMENT", label: expected });
+    }
     arena.end();
   });
 });
@@ -147,8 +166,19 @@ describe("over given memory", () => {
     [0, 0],
     [0.5, 10],
   ])("a range that is not there, %d and %d bytes, is refused", (byteOffset, byteLength) => {
-    const over = (): HotArena => HotArena.over(new ArrayBuffer(1024), { byteOffset, byteLength });
-    expect(codeOf(over)).toBe("INVALID_ARGUMENT");
+    const error = caught(() =>
+      HotArena.over(new ArrayBuffer(1024), { byteOffset, byteLength, label: "part" }),
+    );
+    expect(error).toMatchObject({ code: "INVALID_ARGUMENT", label: "part" });
+    expect(error.message).toContain(`bytes ${byteOffset} to ${byteOffset + byteLength} of`);
+  });
+
+  test("a range that a reset kept is used again, wherever it begins", () => {
+    const arena = HotArena.over(new ArrayBuffer(1024), { byteOffset: 512 });
+    arena.alloc({ byteLength: 512 });
+    arena.reset("retain");
+    expect(arena.alloc({ byteLength: 512 }).byteOffset).toBe(512);
+    arena.end();
   });
 
   test("a WebAssembly memory that grows leaves handles good, and raw arrays empty", () => {

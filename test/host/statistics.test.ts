@@ -58,6 +58,15 @@ test("a story with every term, told step by step", () => {
   });
 });
 
+test("of two moments with as much reserved, the later is the peak's", () => {
+  const ledger = new RegionLedger("device-heap");
+  ledger.reserve(100);
+  ledger.allocated(30, 2);
+  ledger.reserve(-50);
+  ledger.reserve(50);
+  expect(ledger.stats().atPeak).toMatchObject({ liveBytes: 30, paddingBytes: 2, freeBytes: 68 });
+});
+
 test("statistics that were handed out do not change afterwards", () => {
   const ledger = new RegionLedger("hot");
   ledger.reserve(10);

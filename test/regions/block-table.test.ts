@@ -128,3 +128,48 @@ test("a block is lent until it was given back as often", () => {
   table.lend(b, 1);
   expect([table.isLent(a), table.isLent(b)]).toEqual([false, true]);
 });
+
+test("a handle that was replaced stays dead when its row is used again", () => {
+  const table = new BlockTable();
+  const a = add(table, "a");
+  const b = table.replace(a, 512, 300);
+  expect([b.key > a.key, Number.isSafeInteger(b.key)]).toEqual([true, true]);
+  table.remove(b);
+  const c = add(table, "c");
+  expect([c.row, a.isAlive, b.isAlive, c.isAlive]).toEqual([0, false, false, true]);
+});
+
+test("an alias shows its owner's memory, and keeps it alive and in its place", () => {
+  const table = new BlockTable();
+  const owner = table.add(region, 5, 9, 4096, 768, 700, "owner");
+  const alias = add(table, "alias");
+  const places = (): unknown[] =>
+    [owner, alias].map(({ row }) => [table.slab[row], table.offset[row], table.extent[row]]);
+  expect(table.isSame(alias, owner)).toBe(false);
+  table.alias(alias, owner);
+  expect(places()).toEqual([
+    [5, 4096, 768],
+    [5, 4096, 768],
+  ]);
+  expect([alias.byteOffset, table.isSame(alias, owner)]).toEqual([4096, true]);
+  expect([table.references[owner.row], table.references[alias.row]]).toEqual([2, 1]);
+  expect([table.isLent(owner), table.isLent(alias)]).toEqual([true, false]);
+  table.lend(owner, -1);
+  expect(table.isLent(owner)).toBe(false);
+});
+
+test("two blocks are the same where both slab and offset are", () => {
+  const table = new BlockTable();
+  const [a, elsewhere, behind, same] = [
+    [1, 512],
+    [2, 512],
+    [1, 1024],
+    [1, 512],
+  ].map(([slab, offset]) => table.add(region, slab!, 7, offset!, 256, 100, "x"));
+  expect([elsewhere, behind, same, a].map((block) => table.isSame(a!, block!))).toEqual([
+    false,
+    false,
+    true,
+    true,
+  ]);
+});

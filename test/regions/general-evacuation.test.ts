@@ -74,6 +74,10 @@ describe("choosing what to empty", () => {
       expect(parts.evacuator.hasWork(false), role).toBe(true);
       parts.evacuator.slice(Infinity, never, true);
       expect(regionOf(parts, b!).role, role).toBe(role);
+      parts.evacuator.startFull();
+      parts.pinned.pin(a!);
+      parts.evacuator.slice(Infinity, never, true);
+      expect(regionOf(parts, b!).role, role).toBe(role);
     }
   });
 
@@ -143,11 +147,13 @@ describe("a slice", () => {
 
   test("goes on with what it began, also where nothing else would be chosen", () => {
     const parts = open({ youngRegions: 1 });
-    const a = filled(parts, "young", [5000, 5000]);
+    // What is left of it is too much to be worth a choice of its own.
+    const a = filled(parts, "young", [1000, 9000]);
     const [b] = filled(parts, "young", [9000]);
     expect(parts.evacuator.slice(1, never, false)).toBe(true);
     const gone = regionOf(parts, b!);
     end(parts, b!);
+    parts.evacuator.forget(gone);
     parts.regions.recycle(gone);
     expect(parts.evacuator.hasWork(false)).toBe(true);
     parts.evacuator.slice(1, never, false);
@@ -227,26 +233,37 @@ describe("a slice", () => {
     expect(late.evacuator.counts.promotedCount).toBe(0);
   });
 
-  test("of five destinations the fullest is closed", () => {
-    const parts = open({ promotionAge: 1 });
-    const sizes = [9, 13, 10, 11].map((size) => size * KiB);
-    const blocks = sizes.flatMap((size) => filled(parts, "young", [size]));
-    parts.evacuator.slice(Infinity, never, false);
-    const homes = blocks.map((index) => regionOf(parts, index));
-    expect(homes.map((region) => parts.evacuator.isOpen(region))).toEqual([true, true, true, true]);
-    const [last] = filled(parts, "young", [12 * KiB]);
-    parts.evacuator.slice(Infinity, never, false);
-    homes.push(regionOf(parts, last!));
-    expect(homes.map((region) => parts.evacuator.isOpen(region))).toEqual([
-      true,
-      false,
-      true,
-      true,
-      true,
-    ]);
-    expect(homes.map(({ used }) => used)).toEqual([9 * KiB, R, 10 * KiB, 11 * KiB, 12 * KiB]);
-    check(parts, [...blocks, last!]);
-  });
+  test.each([
+    [9, 13, 10, 11],
+    [9, 13, 13, 11],
+  ])(
+    "of five destinations the fullest, of equals the first, is closed: %i, %i, %i, %i",
+    (...kib) => {
+      const parts = open({ promotionAge: 1 });
+      const sizes = kib.map((size) => size * KiB);
+      const blocks = sizes.flatMap((size) => filled(parts, "young", [size]));
+      parts.evacuator.slice(Infinity, never, false);
+      const homes = blocks.map((index) => regionOf(parts, index));
+      expect(homes.map((region) => parts.evacuator.isOpen(region))).toEqual([
+        true,
+        true,
+        true,
+        true,
+      ]);
+      const [last] = filled(parts, "young", [12 * KiB]);
+      parts.evacuator.slice(Infinity, never, false);
+      homes.push(regionOf(parts, last!));
+      expect(homes.map((region) => parts.evacuator.isOpen(region))).toEqual([
+        true,
+        false,
+        true,
+        true,
+        true,
+      ]);
+      expect(homes.map(({ used }) => used)).toEqual([sizes[0], R, sizes[2], sizes[3], 12 * KiB]);
+      check(parts, [...blocks, last!]);
+    },
+  );
 
   test("alignment holds where blocks go, and costs no more than it must", () => {
     const parts = open();

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 
+import { PressureGauge } from "../../src/host/general/pressure.ts";
 import { GiB } from "../../src/index.ts";
 import type { CollectionEvent, GeneralBlock } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
@@ -114,6 +115,58 @@ describe("collections", () => {
     end(blocks);
   });
 
+  test("a slice that has time moves all that there is, whatever the clock shows", () => {
+    const heap = open({ now: () => 1000, pauseMs: 1, hooks: {} });
+    const blocks = Array.from({ length: 165 }, (_, seed) => filled(heap, 100, seed));
+    // The allocation that filled the nursery has done it.
+    expect([heap.collectionStats().movedCount, heap.safePoint()]).toEqual([157, false]);
+    end(blocks);
+  });
+
+  test("a slice tells the engine of 64 handles at a time, and moves nothing before all are told", () => {
+    let [clock, told] = [0, 0];
+    const heap = open({
+      now: () => (clock += 100),
+      pauseMs: 1,
+      finalizers: () => ({ register: () => told++, unregister() {} }),
+    });
+    const blocks = Array.from({ length: 165 }, (_, seed) => filled(heap, 100, seed));
+    const moved = (): number => heap.collectionStats().movedCount;
+    expect([told, moved()]).toEqual([64, 0]);
+    expect([heap.safePoint(), told, moved()]).toEqual([true, 128, 0]);
+    expect([heap.safePoint(), told, moved()]).toEqual([true, 157, 16]);
+    end(blocks);
+  });
+
+  test("a slice tells the engine of handles also where there is nothing to move", () => {
+    let told = 0;
+    const heap = open({
+      youngRegions: 5,
+      finalizers: () => ({ register: () => told++, unregister() {} }),
+    });
+    const blocks = Array.from({ length: 5 }, (_, seed) => filled(heap, 4000, seed));
+    expect([told, heap.collectionStats().movedCount]).toEqual([4, 0]);
+    end(blocks);
+  });
+
+  test("a nursery that nothing lives in is no work", () => {
+    const heap = open();
+    for (let count = 0; count < 50; count++) heap.alloc({ byteLength: 4000 }).dispose();
+    expect(heap.collectionStats().pauses.count).toBe(0);
+  });
+
+  test("where survivors go stays open when all that went there ends", () => {
+    const heap = open();
+    const block = filled(heap, 4000, 1);
+    heap.collect();
+    const view = block.bytes();
+    block.dispose();
+    expect(heap.stats()).toMatchObject({ liveBytes: 0, deferredBytes: 4000 });
+    expect(view).toHaveLength(4000);
+    heap.collect();
+    expect(heap.stats()).toMatchObject({ liveBytes: 0, deferredBytes: 0 });
+  });
+
   test("with no room to move into, blocks are moved together where they are", () => {
     const heap = open({ budgetBytes: 3 * regionBytes, promotionAge: 2 });
     const [a, b] = [filled(heap, 3000, 1), filled(heap, 3000, 2)];
@@ -220,6 +273,56 @@ describe("pressure", () => {
     blocks.push(take(), take(), take());
     expect(heard).toEqual(["high", "critical"]);
     end([...blocks, ...inner]);
+  });
+
+  test("what is in use is what was asked for, and what its size class takes beside it", () => {
+    const heard: number[] = [];
+    const heap = open({
+      budgetBytes: 4 * regionBytes,
+      watermarks: { high: 20 / 64, critical: 1 },
+      hooks: { onPressure: ({ usedBytes }) => heard.push(usedBytes) },
+    });
+    const block = heap.alloc({ byteLength: regionBytes + 1 });
+    expect(heard).toEqual([20 * KiB]);
+    block.dispose();
+  });
+
+  test("a listener that passes the next watermark is not told inside itself", () => {
+    const heap = open({
+      budgetBytes: 10 * regionBytes,
+      watermarks: { high: 0.5, critical: 0.8 },
+    });
+    const heard: string[] = [];
+    const blocks: GeneralBlock[] = [];
+    heap.onPressure(({ level }) => {
+      heard.push(`${level} begins`);
+      blocks.push(heap.alloc({ byteLength: 4 * regionBytes }));
+      heard.push(`${level} ends`);
+    });
+    blocks.push(heap.alloc({ byteLength: 5 * regionBytes }));
+    expect(heard).toEqual(["high begins", "high ends"]);
+    end(blocks);
+  });
+
+  test("a watermark is reached by the byte that is equal to it", () => {
+    const gauge = new PressureGauge("test", 1000, { high: 0.5, critical: 0.75, onIgnored() {} });
+    const levels = [499, 500, 749, 750].map((bytes) => {
+      gauge.update(() => bytes);
+      return gauge.level;
+    });
+    expect(levels).toEqual(["normal", "high", "high", "critical"]);
+  });
+
+  test("a level that is only high may be ignored without a warning", () => {
+    const warnings: string[] = [];
+    const gauge = new PressureGauge("test", 1000, {
+      high: 0.5,
+      critical: 0.75,
+      onIgnored: (text) => warnings.push(text),
+    });
+    for (let round = 0; round < 5; round++)
+      for (const bytes of [100, 600]) gauge.update(() => bytes);
+    expect(warnings).toEqual([]);
   });
 
   test("the third critical event that frees nothing is the one that warns", () => {

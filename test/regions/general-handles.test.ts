@@ -1,7 +1,9 @@
 /** What a general heap refuses, and what handles, views, pins and hooks of it show. */
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
+import { mostEntries } from "../../src/host/general/handle-table.ts";
+import { GeneralHeap } from "../../src/index.ts";
 import { caught, codeOf } from "../support/caught.ts";
 import { end, filled, open, regionBytes } from "./general-small.ts";
 import { pattern } from "./subject.ts";
@@ -38,6 +40,70 @@ describe("a request that cannot be served", () => {
     stop();
     kept.dispose();
   });
+});
+
+describe("a table of handles that is full", () => {
+  test("refuses a large block, and keeps nothing of it", () => {
+    const heap = open();
+    // As many entries as there can be, and none of them free.
+    heap.table.generation = new Uint32Array(mostEntries);
+    for (let count = 0; count < 2; count++) {
+      const error = caught(() => heap.alloc({ byteLength: 2 * regionBytes }));
+      expect(error).toMatchObject({ code: "OUT_OF_MEMORY", requestedBytes: 1, availableBytes: 0 });
+      expect(error.message).toContain("16777216 blocks");
+    }
+    // The memory that was taken for the first was there for the second.
+    expect(heap.stats()).toMatchObject({
+      liveBytes: 0,
+      reservedBytes: 2 * regionBytes,
+      freeBytes: 2 * regionBytes,
+      allocationCount: 0,
+    });
+  });
+});
+
+describe("an error that is none of Moorage's", () => {
+  const broken = new TypeError("a policy of its own");
+
+  test("is thrown by tryAlloc, and is no result", () => {
+    const growth = (): never => {
+      throw broken;
+    };
+    expect(() => open({ growth }).tryAlloc({ byteLength: 8 })).toThrow(broken);
+  });
+
+  test("is thrown by a long pin, which holds nothing then", () => {
+    let isBroken = false;
+    const heap = open({
+      growth: () => {
+        if (isBroken) throw broken;
+        return 0;
+      },
+    });
+    const block = filled(heap, 100, 1);
+    isBroken = true;
+    expect(() => block.pin({ long: true })).toThrow(broken);
+    expect(heap.isPinned(block)).toBe(false);
+    end([block]);
+    expect(heap.stats().liveBytes).toBe(0);
+  });
+});
+
+test("an alignment beyond a page is refused by the name of who asked", () => {
+  const error = caught(() => open().alloc({ byteLength: 8, alignment: 8192, label: "wide" }));
+  expect(error).toMatchObject({ code: "UNSUPPORTED_ALIGNMENT", label: "wide" });
+});
+
+test("with nothing set, time is the engine's, and ignored pressure is told on the console", () => {
+  const told = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const heap = new GeneralHeap({ regionBytes, budgetBytes: 2 * regionBytes });
+  const block = heap.alloc({ byteLength: 8 });
+  for (let count = 0; count < 3; count++)
+    expect(codeOf(() => heap.alloc({ byteLength: regionBytes }))).toBe("OUT_OF_MEMORY");
+  expect(told.mock.calls).toEqual([[expect.stringContaining("critical pressure")]]);
+  told.mockRestore();
+  expect(heap.collectionStats().pauses.totalMs).toBeGreaterThanOrEqual(0);
+  block.dispose();
 });
 
 describe("handles and views", () => {
@@ -103,13 +169,45 @@ describe("handles and views", () => {
     block.dispose();
   });
 
+  test("a block and its pin end with the scope of a using declaration", () => {
+    const heap = open();
+    const block = filled(heap, 64, 1);
+    const pin = block.pin();
+    block[Symbol.dispose]();
+    expect([block.isAlive, heap.stats().liveBytes]).toEqual([false, 64]);
+    // A handle that somebody keeps does not keep memory, too.
+    expect(pin.bytes()).toEqual(pattern(64, 1));
+    expect(block.view).toBe(null);
+    pin[Symbol.dispose]();
+    expect(heap.stats().liveBytes).toBe(0);
+  });
+
+  test("in debug mode each array is a new one, and is watched until its block ends", () => {
+    const heap = open();
+    const heard: unknown[] = [];
+    const watch = {
+      handed: (key: number, view: ArrayBufferView, label: string) =>
+        heard.push([key, view.byteLength, label]),
+      moved: (key: number) => heard.push(["moved", key]),
+      ended: (key: number) => heard.push(["ended", key]),
+    };
+    heap.views = watch as unknown as NonNullable<typeof heap.views>;
+    const block = heap.alloc({ byteLength: 64, label: "watched" });
+    const key = heap.table.pack(block.index);
+    expect(block.bytes() === block.bytes()).toBe(false);
+    heap.collect();
+    block.dispose();
+    const handed = [key, 64, "watched"];
+    expect(heard).toEqual([handed, handed, ["moved", key], ["ended", key]]);
+  });
+
   test("a long pin where there is no room is a pin in place", () => {
     const heap = open({ budgetBytes: 2 * regionBytes });
-    const block = filled(heap, 5000, 1);
+    const block = filled(heap, 4000, 1);
     const { byteOffset } = block;
     const pin = block.pin({ long: true });
     expect([block.byteOffset, heap.isPinned(block)]).toEqual([byteOffset, true]);
-    expect(pin.bytes()).toEqual(pattern(5000, 1));
+    expect(pin.bytes()).toEqual(pattern(4000, 1));
     end([pin, block]);
   });
 });

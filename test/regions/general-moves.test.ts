@@ -117,6 +117,7 @@ describe("unreachable blocks", () => {
     const [first, second, ...rest] = blocks.toReversed();
     engine.finalize(second!);
     engine.finalize(first!);
+    expect(codeOf(() => first!.bytes())).toBe("USE_AFTER_DISPOSE");
     // A disposed handle is not the engine's affair any more.
     rest[0]!.dispose();
     expect(engine.held.has(rest[0]!)).toBe(false);
@@ -282,6 +283,8 @@ test("retained handles have ends of their own", () => {
   const third = other.retain();
   engine.finalize(other);
   expectFilled(third, 1);
+  // The block has not ended: nothing is reclaimed.
+  expect(heap.collectionStats()).toMatchObject({ reclaimedCount: 0, reclaimedBytes: 0 });
   heap.free(third);
   expect(heap.stats()).toMatchObject({ liveBytes: 0, allocationCount: 1, freeCount: 1 });
 });

@@ -57,7 +57,7 @@ export function put(
   byteLength: number,
   alignment = 8,
 ): number {
-  const index = table.take();
+  const index = table.take("block");
   const start = region.used;
   const offset = Math.ceil(start / alignment) * alignment;
   const padding = offset - start;

@@ -1,6 +1,6 @@
 /** The memory of a general heap: what is kept, handed out again, and given back. */
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { fits } from "../../src/host/general/evacuator.ts";
 import { caught } from "../support/caught.ts";
@@ -11,6 +11,7 @@ describe("the set of regions", () => {
     const { regions, ledger } = open({ budgetBytes: 8 * R, cacheBytes: 3 * R });
     const taken = Array.from({ length: 5 }, () => regions.take("young", "test"));
     expect(taken.map(({ serial }) => serial)).toEqual([0, 1, 2, 3, 4]);
+    expect(taken.map(({ handles }) => handles)).toEqual([[], [], [], [], []]);
     expect([regions.nextSerial, regions.availableBytes]).toEqual([5, 2 * R]);
     for (const region of taken) regions.recycle(region);
     expect([ledger.reserved, regions.availableBytes]).toEqual([3 * R, 7 * R]);
@@ -25,6 +26,9 @@ describe("the set of regions", () => {
     regions.trim(R);
     expect(ledger.reserved).toBe(2 * R);
     regions.trim(0);
+    expect(ledger.reserved).toBe(R);
+    // Less than nothing is nothing.
+    regions.trim(-1);
     expect(ledger.reserved).toBe(R);
   });
 
@@ -50,6 +54,25 @@ describe("the set of regions", () => {
     expect(ledger.reserved).toBe(3 * R);
     regions.trim(0);
     expect([ledger.reserved, regions.availableBytes]).toEqual([0, 15 * R]);
+  });
+
+  test("keeps what was large up to the byte that it is told", () => {
+    const { regions, ledger } = open({ budgetBytes: 16 * R });
+    const large = [2 * R, 3 * R].map((bytes) => regions.takeLarge(bytes, "test"));
+    for (const region of large) regions.recycle(region);
+    regions.trim(5 * R);
+    expect(ledger.reserved).toBe(5 * R);
+    regions.trim(3 * R);
+    expect(ledger.reserved).toBe(3 * R);
+  });
+
+  test("makes a new one where the only empty one is left to evacuation", () => {
+    const { regions, ledger } = open({ budgetBytes: 4 * R });
+    const [, b] = [regions.take("young", "test"), regions.take("young", "test")];
+    regions.recycle(b);
+    const c = regions.take("young", "test");
+    expect([c === b, ledger.reserved]).toEqual([false, 3 * R]);
+    expect(regions.take("old", "test", true) === b).toBe(true);
   });
 
   test("gives back no more than what is in the way", () => {
@@ -101,6 +124,31 @@ describe("the set of regions", () => {
     const { regions: tight, ledger: few } = open({ budgetBytes: 4 * R, growth: 10 });
     tight.take("young", "test");
     expect([few.reserved, tight.availableBytes]).toEqual([3 * R, 2 * R]);
+    const { regions: roomy, ledger: many } = open({ cacheBytes: 3 * R, growth: 10 });
+    for (let count = 0; count < 3; count++) roomy.take("young", "test");
+    expect(many.reserved).toBe(4 * R);
+    // The one that is empty already takes of the cache's room: two more are made ahead.
+    roomy.take("young", "test");
+    expect(many.reserved).toBe(7 * R);
+  });
+
+  test("does without growth where the engine refuses the memory for it", () => {
+    const { regions, ledger } = open({ growth: () => 3 * R });
+    const Real = ArrayBuffer;
+    let left = 2;
+    vi.stubGlobal(
+      "ArrayBuffer",
+      class extends Real {
+        constructor(byteLength: number) {
+          if (left-- === 0) throw new RangeError("no memory");
+          super(byteLength);
+        }
+      },
+    );
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const region = regions.take("young", "test");
+    vi.unstubAllGlobals();
+    expect([region.size, ledger.reserved, regions.availableBytes]).toEqual([R, 2 * R, 30 * R]);
   });
 
   test("a recycled region owes nothing, and is as new", () => {
@@ -146,11 +194,13 @@ describe("what fits behind a region's blocks", () => {
 
 test("the table of handles takes ended entries again, and does not grow for them", () => {
   const { table } = open();
-  const first = table.take();
+  const first = table.take("block");
   for (let round = 0; round < 5000; round++) {
-    const index = table.take();
+    const index = table.take("block");
     expect(index).toBe(first + 1);
     table.release(index);
   }
   expect(table.capacity).toBe(1024);
+  // Whether it was used before or not, an entry that is free is in no region.
+  expect([table.region[first + 1], table.region[1023]]).toEqual([-1, -1]);
 });

@@ -201,3 +201,80 @@ test("a call touches a bounded number of nodes, whatever the number of blocks", 
   expect(worst[0]).toBeGreaterThan(5);
   expect(worst[2]).toBe(worst[0]);
 });
+
+/** Holes of the given sizes, freed from the last to the first; between them and at the end are live blocks. */
+function holed(sizes: readonly number[]): { allocator: OffsetAllocator; offsets: number[] } {
+  const allocator = new OffsetAllocator(sizes.reduce((sum, size) => sum + size + 1, 0));
+  const nodes = sizes.map((size) => {
+    const node = allocator.allocate(size);
+    allocator.allocate(1);
+    return node;
+  });
+  const offsets = nodes.map((node) => allocator.offsetOf(node));
+  for (const node of nodes.toReversed()) allocator.free(node);
+  return { allocator, offsets };
+}
+
+test("four of a bin are tried; a thorough search tries them all", () => {
+  // Blocks of 64 to 71 share a bin, and what was freed last is tried first.
+  const { allocator, offsets } = holed([64, 65, 66, 67, 68, 71, 69, 70]);
+  expect(allocator.allocate(71)).toBe(-1);
+  const widest = allocator.allocate(71, true);
+  expect(allocator.offsetOf(widest)).toBe(offsets[5]);
+  expect(allocator.allocate(71, true)).toBe(-1);
+  // Behind four that are too small, more than enough is enough.
+  const ample = allocator.allocate(69, true);
+  expect(allocator.offsetOf(ample)).toBe(offsets[6]);
+  expect(allocator.largestFree).toBe(70);
+  // The fifth of a bin is not tried, the fourth is.
+  expect(holed([64, 64, 64, 64, 71]).allocator.allocate(71)).toBe(-1);
+  const fourth = holed([64, 64, 64, 71]);
+  expect(fourth.allocator.offsetOf(fourth.allocator.allocate(71))).toBe(fourth.offsets[3]);
+});
+
+test("of larger blocks the smallest are taken", () => {
+  for (const sizes of [
+    [200, 20, 2000],
+    [14, 12, 15],
+  ]) {
+    const { allocator, offsets } = holed(sizes);
+    expect(allocator.offsetOf(allocator.allocate(10))).toBe(offsets[1]);
+  }
+});
+
+test("more than 2^32 units are refused, and nothing is taken", () => {
+  const allocator = new OffsetAllocator(100);
+  expect(allocator.allocate(2 ** 32 + 8)).toBe(-1);
+  expect([allocator.freeUnits, allocator.blockCount]).toEqual([100, 0]);
+});
+
+test.each(["freed", "resized"])("the last block is %s behind a first one of one unit", (what) => {
+  const allocator = new OffsetAllocator(14);
+  const [, low, , high, , last] = [1, 4, 1, 4, 1, 3].map((units) => allocator.allocate(units));
+  for (const node of [high!, low!]) allocator.free(node);
+  // Nothing lies behind it, whatever the first block looks like.
+  if (what === "freed") allocator.free(last!);
+  else expect(allocator.resize(last!, 3)).toBe(true);
+  for (const free of [low, high]) expect(allocator.allocate(4)).toBe(free);
+  expect(allocator.allocate(4)).toBe(-1);
+});
+
+test("what is cut off at the end leaves the first block as it is", () => {
+  const allocator = new OffsetAllocator(16);
+  const [first, second] = [allocator.allocate(4), allocator.allocate(4)];
+  allocator.free(first);
+  expect(allocator.offsetOf(allocator.allocate(6))).toBe(8);
+  allocator.free(second);
+  expect(allocator.largestFree).toBe(8);
+});
+
+test("the tables are counted, and grow with the most blocks at a time alone", () => {
+  const allocator = new OffsetAllocator(1000);
+  // 64 nodes of eight words, 256 lists and the bits that say which of them are empty.
+  expect(allocator.metadataBytes).toBe(64 * 32 + 256 * 4 + 36);
+  for (let round = 0; round < 1000; round++) {
+    const nodes = [allocator.allocate(10), allocator.allocate(10)];
+    for (const node of nodes) allocator.free(node);
+  }
+  expect(allocator.metadataBytes).toBe(64 * 32 + 256 * 4 + 36);
+});

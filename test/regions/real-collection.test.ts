@@ -156,3 +156,27 @@ test(
     expect([kept.length, kept[0], part.length]).toEqual([1000, 7, 999]);
   },
 );
+
+test(
+  "a view from before the engine was told of its block keeps it alive, too",
+  { timeout: 30_000 },
+  async () => {
+    const heap = new GeneralHeap({
+      regionBytes: 64 * 1024,
+      budgetBytes: 2 ** 20,
+      youngRegions: 9,
+      evacuateBelow: 0.001,
+    });
+    const make = (): Uint8Array => {
+      const view = heap.alloc({ byteLength: 1000 }).bytes().fill(7);
+      // Fills the nursery, so that the engine decides on the first block, which stays where it is.
+      for (let count = 0; count < 8; count++) heap.alloc({ byteLength: 10_000 }).dispose();
+      while (heap.safePoint());
+      return view;
+    };
+    const kept = make();
+    await engineCollects();
+    expect([heap.stats().liveBytes, heap.collectionStats().reclaimedCount]).toEqual([1000, 0]);
+    expect([kept.length, kept[0], kept[999]]).toEqual([1000, 7, 7]);
+  },
+);

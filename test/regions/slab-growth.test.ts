@@ -2,9 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 
+import { GpuMemory } from "../../src/device/memory/gpu-memory.ts";
+import { slabLimits } from "../../src/device/memory/slab-limits.ts";
+import { SlabPool } from "../../src/device/memory/slab-pool.ts";
 import type { Place } from "../../src/device/memory/slab-pool.ts";
 import { slabSize, spareBytes } from "../../src/device/memory/slab-size.ts";
 import { KiB, MiB } from "../../src/index.ts";
+import { SimulatedDevice } from "../simulated/simulated-device.ts";
 import { caught } from "../support/caught.ts";
 import { free, open } from "./slab-parts.ts";
 
@@ -34,6 +38,11 @@ describe("growth", () => {
       { needed: 5 * MiB, reservedBytes: 128 * MiB, usedBytes: 128 * MiB },
       15 * MiB,
     ],
+    [
+      "no more than keeps it from being loose",
+      { needed: MiB, reservedBytes: 100 * MiB, usedBytes: 90 * MiB },
+      9 * MiB,
+    ],
     ["no more where it is loose", { reservedBytes: 128 * MiB, usedBytes: 100 * MiB }, 4 * MiB],
     [
       "not beyond a binding",
@@ -53,6 +62,35 @@ describe("growth", () => {
     ["never less than is needed", { growableBytes: 1000, needed: 768, budgetBytes: 60 * MiB }, 768],
   ])("%s", (_, changes, expected) => {
     expect(slabSize({ ...plenty, ...changes })).toBe(expected);
+  });
+
+  test("is no more where what is reserved is free but in pieces", async () => {
+    const { pool } = open({ budgetBytes: 64 * MiB, slabBytes: 64 * KiB });
+    await pool.reserve(8 * MiB);
+    const places = Array.from({ length: 64 }, () => pool.place(128 * KiB, 0, "piece"));
+    for (let at = 0; at < 64; at += 4) free(places[at]!);
+    expect(pool.place(256 * KiB, 0, "x").slab.byteLength).toBe(256 * KiB);
+  });
+
+  test("begins with 4 MiB, and says of nobody that he has anything unless somebody knows", () => {
+    const device = new SimulatedDevice();
+    const pool = new SlabPool(new GpuMemory(device.asDevice, 64 * MiB), { budgetBytes: 4 * MiB });
+    expect(pool.place(1000, 0, "a").slab.byteLength).toBe(4 * MiB);
+    expect(caught(() => pool.place(4 * MiB, 0, "b"))).toMatchObject({ breakdown: [] });
+  });
+
+  test("makes no buffer whose elements could not be counted in 32 bits", () => {
+    const limits = { maxStorageBufferBindingSize: 2 ** 33, maxBufferSize: 2 ** 33 };
+    expect(slabLimits(new SimulatedDevice({ limits }).asDevice)).toEqual({
+      granuleBytes: 256,
+      maxBufferBytes: 2 ** 32 - 256,
+      maxBindingBytes: 2 ** 32 - 256,
+    });
+    const odd = { maxStorageBufferBindingSize: 1000, maxBufferSize: 2000 };
+    expect(slabLimits(new SimulatedDevice({ limits: odd }).asDevice)).toMatchObject({
+      maxBufferBytes: 1792,
+      maxBindingBytes: 768,
+    });
   });
 
   test("the spare part of a budget is two slabs, of sixteen and more", () => {

@@ -221,3 +221,33 @@ test("a slab knows which batch touched what, by the sixty-fourth", () => {
   expect(slab.isUsedBy(piece, piece, 5)).toBe(false);
   expect([slab.isIdle, slab.leasedBytes]).toEqual([false, 0]);
 });
+
+test("a range that is reserved in a slab that the platform refuses is looked for again", async () => {
+  const { pool, device } = open();
+  device.faults.failAfter("createBuffer", 1);
+  const lost = pool.place(1000, 0, "lost");
+  await pool.reserve(1000);
+  expect(lost.slab.failure).toBeInstanceOf(OutOfMemoryError);
+  expect(pool.slabs.map(({ failure, isReady }) => [failure, isReady])).toEqual([[null, true]]);
+});
+
+test("a slab goes once, also where the platform refuses it afterwards", async () => {
+  const { pool, device } = open();
+  const gone: number[] = [];
+  pool.onDestroy = ({ serial }) => gone.push(serial);
+  device.faults.failAfter("createBuffer", 1);
+  pool.place(1000, 0, "a");
+  pool.close();
+  const next = pool.place(1000, 0, "b");
+  await settle();
+  expect([gone, pool.reservedBytes, pool.slab(0)]).toEqual([[1], MiB, next.slab]);
+});
+
+test("somebody else's buffer costs no budget when all slabs go", () => {
+  const { pool, device } = open();
+  pool.place(1000, 0, "own");
+  const buffer = device.asDevice.createBuffer({ size: 4096, usage: 0x80 });
+  pool.adopt(buffer);
+  pool.close();
+  expect([pool.reservedBytes, device.buffers.has(buffer as never)]).toEqual([0, true]);
+});

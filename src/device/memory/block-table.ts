@@ -69,6 +69,11 @@ export class DeviceAllocation implements Allocation {
 
   /** @internal */
   get key(): BlockKey {
+    return this.table.ownerOf(this)?.ownKey ?? this.ownKey;
+  }
+
+  /** @internal */
+  get ownKey(): BlockKey {
     return this.generation * rowLimit + this.row;
   }
 }
@@ -94,6 +99,10 @@ export class BlockTable {
   readonly #lent = new Map<number, number>();
   readonly #observed = new WeakSet<MoorageError>();
   readonly #handles: (DeviceAllocation | null)[] = [];
+  /** By row: whose memory, failure and source a row shows. */
+  readonly #owners = new Map<number, DeviceAllocation>();
+  /** By the owner's row: how many rows show its memory. */
+  readonly #borrowers = new Map<number, number>();
   #unused: number[] = [];
 
   /** A new row. O(1). */
@@ -121,8 +130,13 @@ export class BlockTable {
   /** Ends a row's block; its handles are dead from now on. O(1). */
   remove(handle: DeviceAllocation): void {
     const { row } = handle;
-    const failure = this.failures.size > 0 ? this.failures.get(handle.key) : undefined;
-    this.forgetSource(handle.key);
+    const failure = this.failures.size > 0 ? this.failures.get(handle.ownKey) : undefined;
+    this.forgetSource(handle.ownKey);
+    const owner = this.#owners.get(row);
+    if (owner !== undefined) {
+      this.#owners.delete(row);
+      this.#borrow(owner, -1);
+    }
     this.generation[row]!++;
     this.#handles[row] = null;
     this.#unused.push(row);
@@ -193,12 +207,39 @@ export class BlockTable {
 
   /** Makes a row show the memory of another's block, which stays in its place and alive until it is let go. */
   alias(handle: DeviceAllocation, owner: DeviceAllocation): void {
-    const { row } = handle;
-    this.slab[row] = this.slab[owner.row]!;
-    this.offset[row] = this.offset[owner.row]!;
-    this.extent[row] = this.extent[owner.row]!;
+    this.#owners.set(handle.row, owner);
+    this.#borrow(owner, 1);
+    this.followOwners(owner);
     this.references[owner.row]!++;
     this.lend(owner, 1);
+  }
+
+  /** Whose memory a block shows, if it is another's. */
+  ownerOf({ row, generation }: DeviceAllocation): DeviceAllocation | undefined {
+    if (this.#owners.size === 0 || this.generation[row] !== generation) return undefined;
+    return this.#owners.get(row);
+  }
+
+  /** Whether all who own a block any more are scopes that show it: its users have disposed it. */
+  isBorrowedOnly({ row }: DeviceAllocation): boolean {
+    return this.#borrowers.get(row) === this.references[row];
+  }
+
+  #borrow({ row }: DeviceAllocation, count: 1 | -1): void {
+    const borrowers = (this.#borrowers.get(row) ?? 0) + count;
+    if (borrowers > 0) this.#borrowers.set(row, borrowers);
+    else this.#borrowers.delete(row);
+  }
+
+  /** An owner has a new place: who shows its memory has it too. O(aliases). */
+  followOwners(moved: DeviceAllocation): void {
+    for (const [row, owner] of this.#owners) {
+      if (owner !== moved) continue;
+      this.slab[row] = this.slab[owner.row]!;
+      this.offset[row] = this.offset[owner.row]!;
+      this.extent[row] = this.extent[owner.row]!;
+      this.node[row] = -1;
+    }
   }
 
   /** Whether two blocks show the same memory. */

@@ -133,16 +133,18 @@ export class DeviceArena extends DeviceRegion {
       table.references[before.row]!++;
       return before;
     }
+    // What is lost has no memory to hand over, and what is lent stays where somebody knows it to be.
+    const isLost = table.node[row] === lostNode;
     const own = this.#pageOf.get(row);
+    if (isLost || (own === undefined && table.isLent(block))) {
+      const apart = this.#pages.heapBlock(block, label);
+      if (!isLost) this.#copyOrFree(block, apart);
+      return apart;
+    }
     let heir: DeviceAllocation;
     if (own === undefined) {
       heir = this.#pages.heapBlock(block, label);
-      try {
-        this.copyContents(block, heir, block.byteLength);
-      } catch (error) {
-        heir.region.free(heir);
-        throw error;
-      }
+      this.#copyOrFree(block, heir);
       this.#giveUp(block, () => {});
     } else {
       this.#pageOf.delete(row);
@@ -154,6 +156,17 @@ export class DeviceArena extends DeviceRegion {
     table.alias(block, heir);
     this.#promoted.set(row, heir);
     return heir;
+  }
+
+  #copyOrFree(block: DeviceAllocation, heir: DeviceAllocation): void {
+    try {
+      // Who was told that memory is short may have disposed it.
+      requireAlive(block, this);
+      this.copyContents(block, heir, block.byteLength);
+    } catch (error) {
+      heir.region.free(heir);
+      throw error;
+    }
   }
 
   #release(heir: DeviceAllocation): void {

@@ -172,6 +172,7 @@ export class DeviceHeap extends DeviceRegion {
     table.offset[row] = slab.allocator.offsetOf(node) * slab.granuleBytes;
     table.extent[row] = extent;
     this.ledger.allocated(byteLength, extent - byteLength);
+    table.followOwners(block);
     return null;
   }
 

@@ -2,6 +2,12 @@ import { InvalidArgumentError } from "../../host/errors.ts";
 import type { BlockRegion, BlockTable, DeviceAllocation } from "./block-table.ts";
 import { bufferUsage } from "./gpu-constants.ts";
 import type { SlabPool } from "./slab-pool.ts";
+import type { Slab } from "./slab.ts";
+
+interface Wrapped {
+  readonly slab: Slab;
+  count: number;
+}
 
 /** Buffers of somebody else's. They are never destroyed here, and count in no budget. */
 export class ForeignBuffers implements BlockRegion {
@@ -9,6 +15,9 @@ export class ForeignBuffers implements BlockRegion {
   readonly label = "foreign buffers";
   readonly #pool: SlabPool;
   readonly #table: BlockTable;
+  /** A buffer is one slab, however often parts of it are wrapped: its parts may meet in a dispatch. */
+  readonly #wrapped = new Map<GPUBuffer, Wrapped>();
+  readonly #byRow = new Map<number, Wrapped>();
 
   constructor(pool: SlabPool, table: BlockTable) {
     this.#pool = pool;
@@ -44,8 +53,13 @@ export class ForeignBuffers implements BlockRegion {
         { label },
       );
     }
-    const slab = this.#pool.adopt(buffer);
-    return this.#table.add(this, slab.index, -1, byteOffset, extent, byteLength, label);
+    const wrapped = this.#wrapped.get(buffer) ?? { slab: this.#pool.adopt(buffer), count: 0 };
+    this.#wrapped.set(buffer, wrapped);
+    wrapped.count++;
+    const { index } = wrapped.slab;
+    const block = this.#table.add(this, index, -1, byteOffset, extent, byteLength, label);
+    this.#byRow.set(block.row, wrapped);
+    return block;
   }
 
   free(block: DeviceAllocation): void {
@@ -53,7 +67,13 @@ export class ForeignBuffers implements BlockRegion {
     table.checkFree(block, this);
     table.references[block.row]!--;
     if (table.references[block.row]! > 0) return;
-    this.#pool.drop(this.#pool.slab(table.slab[block.row]!));
+    // Not by its index, which may be another's after a loss of the device.
+    const wrapped = this.#byRow.get(block.row)!;
+    this.#byRow.delete(block.row);
+    if (--wrapped.count === 0) {
+      this.#wrapped.delete(wrapped.slab.buffer);
+      this.#pool.drop(wrapped.slab);
+    }
     table.remove(block);
   }
 }

@@ -249,9 +249,7 @@ export class SlabPool {
     const isWide = units * this.granuleBytes > this.maxBindingBytes;
     requirePossible(byteLength, this.maxBufferBytes, `reserve(${byteLength})`);
     for (;;) {
-      const found = this.#slabs.find(
-        (slab) => slab?.isWide === isWide && slab.allocator.largestFree >= units,
-      );
+      const found = this.#slabs.find((slab) => slab?.isWide === isWide && slab.hasRoom(units));
       const slab = found ?? this.#create(byteLength, `reserve(${byteLength})`, byteLength);
       await this.#settled.get(slab);
       if (slab.failure === null) return;

@@ -71,6 +71,11 @@ export class Slab {
     return this.isEmpty && (isThorough || capacity <= looseness * units);
   }
 
+  /** Whether a block of so many units would be placed here. */
+  hasRoom(units: number): boolean {
+    return this.isWide ? this.suits(units, false) : this.allocator.largestFree >= units;
+  }
+
   /** Notes that recorded work of `batch` touches a range. O(pieces touched). */
   use(byteOffset: number, byteLength: number, batch: number): void {
     const scale = this.#pieceScale;

@@ -146,6 +146,13 @@ export class CommandStream {
     return this.#table.failures.get(block.key) ?? null;
   }
 
+  /** Notes that a block holds no value, whatever was recorded for it so far. */
+  fail(key: BlockKey, failure: MoorageError): void {
+    const fail = (): void => void this.#table.failures.set(key, failure);
+    if (this.#held.isHolding) this.#held.push(fail);
+    else fail();
+  }
+
   /** What is recorded so far may still fail: then a block that shares another's memory has failed too. */
   passFailure(from: BlockKey, to: BlockKey): void {
     const pass = (): void => {

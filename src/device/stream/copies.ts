@@ -51,12 +51,13 @@ export class Copies {
     byteLength: number,
     byteOffset = 0,
     sourceOffset = 0,
-  ): void {
+    isMending = byteOffset === 0 && byteLength >= target.byteLength,
+  ): CopyTicket {
     const { requireDevice, table, recorder } = this.#parts;
     requireDevice();
     table.forgetSource(target.key);
-    const mended = byteOffset === 0 && byteLength >= target.byteLength ? target.key : noKey;
-    this.#copy(target, mended, source, (slab, offset, extent) => {
+    const mended = isMending ? target.key : noKey;
+    return this.#copy(target, mended, source, (slab, offset, extent) => {
       const start = offset + byteOffset;
       const canHoist = !slab.isUsedBy(start, byteLength, recorder.batch);
       slab.use(offset, extent, recorder.batch);

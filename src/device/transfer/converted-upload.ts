@@ -62,7 +62,7 @@ export function uploadConverted(
   try {
     elements.writeTo(dtype, arrayOver(dtype, range.chunk.memory(), range.byteOffset, layout.count));
   } catch (error) {
-    belt.undo(range);
+    belt.undo(range, byteLength);
     throw error;
   }
   transfers.fromBelt(range, target.block, byteLength);

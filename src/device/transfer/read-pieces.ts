@@ -7,6 +7,7 @@
  */
 
 import type { PinnedBlock } from "../../host/pinned-block.ts";
+import { requireAlive } from "../../host/region.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
@@ -51,7 +52,9 @@ function pieceBytesOf(byteLength: number, { pinned }: ReadStaging, windowBytes?:
         ? 4 * MiB
         : MiB
       : Math.floor(windowBytes / windowPieces / leastPieceBytes) * leastPieceBytes;
-  const most = Math.floor(pinned.budgetBytes / windowPieces / leastPieceBytes) * leastPieceBytes;
+  // Who takes the bytes may read something else meanwhile: half is left over for that.
+  const share = pinned.budgetBytes / (windowBytes === undefined ? 1 : 2) / windowPieces;
+  const most = Math.floor(share / leastPieceBytes) * leastPieceBytes;
   return Math.max(leastPieceBytes, Math.min(wanted, most));
 }
 
@@ -168,15 +171,20 @@ export async function readThroughWindow(
       const slot =
         underWay.length < windowPieces
           ? (staging.take(pieceBytes, label) ??
-            (underWay.length === 0 ? await staging.room(pieceBytes, label) : null))
+            (underWay.length === 0 ? await staging.room(pieceBytes, label, control?.signal) : null))
           : null;
       if (slot === null) {
         await finishOldest();
         continue;
       }
-      if (control?.signal.aborted === true) staging.release(slot);
-      control?.signal.throwIfAborted();
-      underWay.push(record(parts, source, slot, offset));
+      try {
+        control?.signal.throwIfAborted();
+        requireAlive(source.block, source.block.region);
+        underWay.push(record(parts, source, slot, offset));
+      } catch (error) {
+        staging.release(slot);
+        throw error;
+      }
       offset += pieceBytes;
       control?.submitted(Math.min(offset, byteLength));
     }

@@ -2,6 +2,7 @@
 
 import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
 import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import { unlessAborted } from "./transfer.ts";
 
 export class ReadStaging {
   readonly pinned: PinnedHeap;
@@ -25,19 +26,26 @@ export class ReadStaging {
   }
 
   /** Staging that other reads give back, or what is in flight. */
-  async room(byteLength: number, label: string): Promise<PinnedBlock> {
+  async room(byteLength: number, label: string, signal?: AbortSignal): Promise<PinnedBlock> {
     for (;;) {
       // Counted in the same breath: another that waits must see that somebody will give it back.
       const taken = this.take(byteLength, label);
       if (taken !== null) return taken;
-      if (this.#held > 0) {
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      const released = this.nextRelease();
+      if (released !== null) {
+        await (signal === undefined ? released : unlessAborted(signal, released));
         continue;
       }
       const block = await this.pinned.allocAsync(requestOf(byteLength, label));
       this.#held++;
       return block;
     }
+  }
+
+  /** Settles when a read gives staging back; `null` where none holds any. */
+  nextRelease(): Promise<void> | null {
+    if (this.#held === 0) return null;
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   /** The read is done with its staging; who waits may have it. */
@@ -54,5 +62,5 @@ export class ReadStaging {
 }
 
 function requestOf(byteLength: number, label: string): PinnedRequest {
-  return { byteLength, direction: "readback", label: `read ${label}` };
+  return { byteLength, direction: "readback", label: `read ${label}`, isInternal: true };
 }

@@ -7,7 +7,10 @@ import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
 import { castOperation } from "../kernels/builtin.ts";
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import type { TensorInput } from "../tensor.ts";
 import { leastWindowBytes } from "./read-pieces.ts";
+import { unlessAborted } from "./transfer.ts";
 import type { TransferControl } from "./transfer.ts";
 
 export interface ReadOptions<D extends DType> {
@@ -81,37 +84,42 @@ export async function readAs<D extends DType>(
 
 /**
  * Gives a tensor's bytes away through a bounded window of pinned memory. Each piece is what the tensor
- * holds when it is copied: do not write the tensor meanwhile. Rejects with what the consumer throws, and
- * as a read does. O(bytes).
+ * holds when it is copied: do not write the tensor meanwhile. Rejects with what the consumer throws, as a
+ * read does, and where the tensor's scope or the runtime ends meanwhile. O(bytes).
  */
 export async function readTo(
   context: DeviceContext,
-  tensor: AnyTensor,
+  source: TensorInput,
   to: ByteConsumer | WritableStream<Uint8Array>,
   options: ReadToOptions,
   control: TransferControl,
 ): Promise<void> {
   const { windowBytes = 8 * MiB, onProgress } = options;
-  const { label, dtype, layout } = tensor;
-  if (!(windowBytes >= leastWindowBytes)) {
-    throw new InvalidArgumentError(
-      "INVALID_ARGUMENT",
-      `"${label}" is to be read through a window of ${windowBytes} bytes; give ${leastWindowBytes} at least`,
-      { label },
-    );
-  }
-  const elementBytes = dtypeInfo(dtype).bytes;
-  const byteLength = layout.count * elementBytes;
-  const sink = typeof to === "function" ? consumerSink(to) : streamSink(to);
-  // Its own owner for as long as it takes, whoever disposes the tensor; or scratch that can be copied from.
+  const { label } = source;
+  // First: a stream is aborted whatever fails.
+  const sink = typeof to === "function" ? consumerSink(to) : streamSink(to, control.signal);
   const arena = context.arena("read");
-  const isReadable = layout.isContiguous && (layout.offset * elementBytes) % 4 === 0;
-  let held: AnyTensor | null = null;
+  let retained: DeviceAllocation | null = null;
   try {
+    const tensor = context.executor.own(source);
+    if (!(windowBytes >= leastWindowBytes)) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `"${label}" is to be read through a window of ${windowBytes} bytes; give ${leastWindowBytes} at least`,
+        { label },
+      );
+    }
     control.signal.throwIfAborted();
-    const { block } = tensor;
-    if (isReadable) block.table.references[block.row]!++;
-    held = isReadable ? tensor : context.copyInto(tensor, arena);
+    const { dtype, layout, block } = tensor;
+    const elementBytes = dtypeInfo(dtype).bytes;
+    const isReadable = layout.isContiguous && (layout.offset * elementBytes) % 4 === 0;
+    // An owner for as long as it takes, whoever disposes the tensor; or scratch that can be copied from.
+    const held = isReadable ? tensor : context.copyInto(tensor, arena);
+    if (isReadable) {
+      block.table.references[block.row]!++;
+      retained = block;
+    }
+    const byteLength = layout.count * elementBytes;
     const byteOffset = held.layout.offset * elementBytes;
     await context.readbacks.readWindow(
       { block: held.allocation, byteOffset, byteLength, label },
@@ -127,7 +135,8 @@ export async function readTo(
     await sink.fail(error);
     throw error;
   } finally {
-    if (isReadable && held !== null) held.allocation.region.free(held.allocation);
+    // The end of a scope ends all that is in it, whoever reads it.
+    if (retained?.isAlive === true) retained.region.free(retained);
     arena.end();
   }
 }
@@ -142,24 +151,21 @@ function consumerSink(take: ByteConsumer): Sink {
   return { take, finish: async () => {}, fail: async () => {} };
 }
 
-function streamSink(stream: WritableStream<Uint8Array>): Sink {
+function streamSink(stream: WritableStream<Uint8Array>, signal: AbortSignal): Sink {
   const writer = stream.getWriter();
   return {
     take: async (piece) => {
-      await writer.ready;
+      await unlessAborted(signal, writer.ready);
       // A stream keeps its chunks, and mapped memory ends.
-      await writer.write(piece.slice());
+      await unlessAborted(signal, writer.write(piece.slice()));
     },
     finish: async () => {
       await writer.close();
       writer.releaseLock();
     },
-    fail: async (error) => {
-      try {
-        await writer.abort(error);
-      } catch {
-        // It may be the stream that failed.
-      }
+    fail: async (reason) => {
+      // It may be the stream that failed, or hangs: it is told, and not waited for.
+      void writer.abort(reason).catch(() => {});
       writer.releaseLock();
     },
   };

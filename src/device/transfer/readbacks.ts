@@ -59,7 +59,7 @@ export class Readbacks {
   /** Reads under way, and who waits for their end. */
   #readingCount = 0;
   #idle: (() => void)[] = [];
-  readonly #staging: ReadStaging;
+  readonly staging: ReadStaging;
   readonly #atOnceBytes: number;
 
   constructor(
@@ -68,7 +68,7 @@ export class Readbacks {
     snapshot: (block: DeviceAllocation) => Snapshot,
   ) {
     this.#stream = stream;
-    this.#staging = new ReadStaging(pinned);
+    this.staging = new ReadStaging(pinned);
     this.#atOnceBytes = Math.min(atOnceBytes, pinned.budgetBytes / 2);
     this.#snapshot = snapshot;
   }
@@ -95,7 +95,7 @@ export class Readbacks {
     let slot: PinnedBlock | null = null;
     let ticket: CopyTicket | null = null;
     try {
-      slot = this.#staging.take(byteLength, label);
+      slot = this.staging.take(byteLength, label);
       if (slot === null) return await this.#oneLater(tensor, take);
       ticket = this.#copy({ tensor, byteOffset: 0, byteLength }, block, slot);
       // Submits in the task of the call, not after an await: the end of the task has nothing to do then.
@@ -107,7 +107,7 @@ export class Readbacks {
     } catch (cause) {
       throw this.#readError(label, ticket?.failure ?? cause);
     } finally {
-      if (slot !== null) this.#staging.release(slot);
+      if (slot !== null) this.staging.release(slot);
       this.#ended();
     }
   }
@@ -118,7 +118,7 @@ export class Readbacks {
     try {
       return take(pinned.memory());
     } finally {
-      this.#staging.release(pinned);
+      this.staging.release(pinned);
     }
   }
 
@@ -147,14 +147,14 @@ export class Readbacks {
         return arrayOver(dtype, bytes, 0, layout.count);
       });
     } finally {
-      this.#staging.release(pinned);
+      this.staging.release(pinned);
     }
   }
 
   /** Whether there could never be staging for all at once. */
   #isTooMuch(tensors: readonly AnyTensor[]): boolean {
     const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor) + mapAlignment, 0);
-    return bytes > this.#staging.pinned.budgetBytes / 2;
+    return bytes > this.staging.pinned.budgetBytes / 2;
   }
 
   /** The elements of one into an array that is there. */
@@ -186,10 +186,10 @@ export class Readbacks {
     take: PieceConsumer,
     control?: TransferControl,
   ): Promise<void> {
-    const parts = { stream: this.#stream, staging: this.#staging };
+    const parts = { stream: this.#stream, staging: this.staging };
     let snapshot: Snapshot | null = null;
     try {
-      const slots = slotsForAll(this.#staging, source);
+      const slots = slotsForAll(this.staging, source);
       if (slots !== null) {
         await readAtOnce(parts, source, slots, take, control);
       } else {
@@ -210,7 +210,7 @@ export class Readbacks {
     windowBytes: number,
     control: TransferControl,
   ): Promise<void> {
-    const parts = { stream: this.#stream, staging: this.#staging };
+    const parts = { stream: this.#stream, staging: this.staging };
     const reading = readThroughWindow(parts, source, take, control, windowBytes);
     return this.#track(
       reading.catch((cause: unknown) => {
@@ -228,8 +228,8 @@ export class Readbacks {
     const { dtype, layout, label } = tensor;
     const { pinned } = await this.#map([tensor]);
     const data = arrayOver(dtype, pinned.memory(), 0, layout.count);
-    this.#staging.lend();
-    return new ReadLease(data, label, () => this.#staging.pinned.free(pinned));
+    this.staging.lend();
+    return new ReadLease(data, label, () => this.staging.pinned.free(pinned));
   }
 
   async #track<T>(reading: Promise<T>): Promise<T> {
@@ -279,7 +279,7 @@ export class Readbacks {
       await this.#stream.pipelines.verify();
       return { pinned: pinned.block, pieces };
     } catch (cause) {
-      this.#staging.release(pinned.block);
+      this.staging.release(pinned.block);
       throw this.#readError(label, cause);
     }
   }
@@ -290,11 +290,11 @@ export class Readbacks {
     pieces: readonly Piece[],
     blocks: readonly DeviceAllocation[],
   ): Promise<RecordedRead> {
-    const first = this.#staging.take(byteLength, label);
+    const first = this.staging.take(byteLength, label);
     if (first !== null) return this.#copyAll(first, pieces, blocks);
     const copies = blocks.map((block) => this.#snapshot(block));
     try {
-      const block = await this.#staging.room(byteLength, label);
+      const block = await this.staging.room(byteLength, label);
       return this.#copyAll(
         block,
         pieces,
@@ -315,7 +315,7 @@ export class Readbacks {
       // In the task of the call, not after an await: the end of the task has nothing to submit then.
       return { block, tickets, submitted: this.#stream.whenSubmitted(true) };
     } catch (error) {
-      this.#staging.release(block);
+      this.staging.release(block);
       throw error;
     }
   }
@@ -329,6 +329,7 @@ export class Readbacks {
 
   /** What stopped a transfer, or what its consumer threw, is told as it is. */
   #pieceError(label: string, cause: unknown, control: TransferControl | undefined): unknown {
+    if (control?.signal.aborted === true && cause === control.signal.reason) return cause;
     if (control === undefined || cause instanceof MoorageError)
       return this.#readError(label, cause);
     return cause;

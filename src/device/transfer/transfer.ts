@@ -22,6 +22,22 @@ export interface TransferControl {
   submitted(byteLength: number): void;
 }
 
+/** What `work` gives, or a rejection as soon as the signal aborts: what it waits for may never come. */
+export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  let stop!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason as Error);
+  });
+  signal.addEventListener("abort", stop);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    work.catch(() => {});
+  }
+}
+
 export interface TransferInit {
   readonly label: string;
   readonly direction: "upload" | "readback";

@@ -9,6 +9,7 @@ import { foreignHandle } from "../../host/region.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
+import type { CopyTicket } from "../stream/held-work.ts";
 import type { BeltRange, UploadBelt } from "./upload-belt.ts";
 import type { UploadWay, UploadWays } from "./upload-ways.ts";
 
@@ -41,10 +42,12 @@ export class Transfers {
     target: DeviceAllocation,
     byteOffset: number,
     byteLength: number,
-  ): void {
+    isMending?: boolean,
+  ): CopyTicket {
     this.#stream.requireDevice();
     const buffer = gpuBuffer(source.unmap());
-    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), byteOffset);
+    const bytes = wordBytes(byteLength);
+    return this.#stream.copies.fromBuffer(buffer, target, bytes, byteOffset, 0, isMending);
   }
 
   /** Copies a range of the belt to a block. */

@@ -10,7 +10,7 @@
  */
 
 import { alignUp } from "../../host/alignment.ts";
-import type { PinnedBlock } from "../../host/pinned-block.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
 import type { PinnedHeap } from "../../host/pinned-heap.ts";
 import { MiB } from "../../host/units.ts";
 
@@ -28,6 +28,10 @@ const mostInFlightBytes = 4 * largeBytes;
 
 /** Copies and mapped ranges start at multiples of this. */
 const rangeAlignment = 16;
+
+function beltRequest(byteLength: number): PinnedRequest {
+  return { byteLength, label: "upload belt", isInternal: true };
+}
 
 export class UploadBelt {
   readonly #pinned: PinnedHeap;
@@ -71,7 +75,7 @@ export class UploadBelt {
       this.#chunkBytes === smallBytes ? largeBytes : smallBytes,
     ]) {
       if (byteLength > size || this.#inFlightBytes + full + size > mostInFlightBytes) continue;
-      const taken = this.#pinned.tryAlloc({ byteLength: size, label: "upload belt" });
+      const taken = this.#pinned.tryAlloc(beltRequest(size));
       if (!taken.ok) continue;
       this.#used = 0;
       return taken.value;
@@ -80,8 +84,10 @@ export class UploadBelt {
   }
 
   /** Gives the latest range back, which nothing was recorded for. */
-  undo({ chunk, byteOffset }: BeltRange): void {
-    if (chunk !== this.#open) return;
+  undo({ chunk, byteOffset }: BeltRange, byteLength: number): void {
+    // Behind it there may be others by now.
+    const end = alignUp(byteOffset + byteLength, rangeAlignment);
+    if (chunk !== this.#open || end !== this.#used) return;
     this.#used = byteOffset;
     if (byteOffset > 0) return;
     // Nothing else would submit it, and give it back.

@@ -8,10 +8,13 @@
  */
 
 import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
-import type { PinnedBlock } from "../../host/pinned-block.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
+import type { CopyTicket } from "../stream/held-work.ts";
+import type { TensorInput } from "../tensor.ts";
+import { unlessAborted } from "./transfer.ts";
 import type { TransferControl } from "./transfer.ts";
 
 /**
@@ -48,57 +51,92 @@ interface Source {
  */
 export async function writeFrom(
   context: DeviceContext,
-  target: AnyTensor,
+  target: TensorInput,
   from: ByteProducer | ReadableStream<Uint8Array>,
   options: WriteFromOptions,
   control: TransferControl,
 ): Promise<void> {
-  const { windowBytes = 8 * MiB, onProgress } = options;
-  const { signal } = control;
+  const { windowBytes = 8 * MiB } = options;
   const { label } = target;
-  if (!target.isWhole) {
-    throw new InvalidArgumentError(
-      "INVALID_LAYOUT",
-      `"${label}" is a view, and only a whole tensor can be written piece by piece`,
-      { label },
-    );
-  }
-  if (!(windowBytes >= pieceCount * leastPieceBytes)) {
-    throw new InvalidArgumentError(
-      "INVALID_ARGUMENT",
-      `"${label}" is to be written through a window of ${windowBytes} bytes; give ${pieceCount * leastPieceBytes} at least`,
-      { label },
-    );
-  }
-  const total = target.block.byteLength;
-  const pieceBytes = Math.min(Math.floor(windowBytes / pieceCount / 4096) * 4096, total);
-  const source = typeof from === "function" ? producerSource(from) : streamSource(from, label);
-  const window = new Window(context, pieceBytes, label);
+  // First: a stream is cancelled whatever fails.
+  const source =
+    typeof from === "function" ? producerSource(from) : streamSource(from, label, control.signal);
+  let window: Window | null = null;
   let failure: unknown;
+  try {
+    context.stream.requireDevice();
+    const tensor = requireWhole(context.executor.own(target));
+    if (!(windowBytes >= pieceCount * leastPieceBytes)) {
+      throw new InvalidArgumentError(
+        "INVALID_ARGUMENT",
+        `"${label}" is to be written through a window of ${windowBytes} bytes; give ${pieceCount * leastPieceBytes} at least`,
+        { label },
+      );
+    }
+    const pieceBytes = Math.floor(windowBytes / pieceCount / 4096) * 4096;
+    window = new Window(context, Math.min(pieceBytes, tensor.block.byteLength), label);
+    await writePieces(context, tensor, source, window, options, control);
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    window?.close();
+    await source.close(failure);
+  }
+}
+
+function requireWhole(tensor: AnyTensor): AnyTensor {
+  if (tensor.isWhole) return tensor;
+  const { label } = tensor;
+  throw new InvalidArgumentError(
+    "INVALID_LAYOUT",
+    `"${label}" is a view, and only a whole tensor can be written piece by piece`,
+    { label },
+  );
+}
+
+async function writePieces(
+  context: DeviceContext,
+  target: AnyTensor,
+  source: Source,
+  window: Window,
+  { onProgress }: WriteFromOptions,
+  control: TransferControl,
+): Promise<void> {
+  const { signal } = control;
+  const { table, transfers, stream } = context;
+  const total = target.block.byteLength;
+  const before = table.failures.get(target.block.key);
+  const tickets: CopyTicket[] = [];
   try {
     for (let done = 0; done < total;) {
       signal.throwIfAborted();
-      const length = Math.min(pieceBytes, total - done);
-      const piece = await window.next();
+      const piece = await window.next(signal);
       signal.throwIfAborted();
+      const length = Math.min(piece.byteLength, total - done);
       const use = piece.use();
       try {
         await source.fill(use.bytes().subarray(0, length), done);
       } finally {
         use.dispose();
       }
-      context.transfers.fromPinnedBlock(piece, target.block, done, length);
+      signal.throwIfAborted();
+      // All of it is to be written: what had failed before does not matter from the first piece on.
+      const isMending = done === 0 ? true : undefined;
+      tickets.push(transfers.fromPinnedBlock(piece, target.block, done, length, isMending));
       done += length;
       control.submitted(done);
       onProgress?.(done, total);
     }
     await source.finish();
+    await stream.whenSubmitted(true);
+    const failed = tickets.find((ticket) => ticket.failure !== null);
+    if (failed !== undefined) throw failed.failure!;
   } catch (error) {
-    failure = error;
+    // What had no value has a part of one now, which is none.
+    const { allocation } = target;
+    if (before !== undefined && allocation.isAlive) stream.fail(allocation.key, before);
     throw error;
-  } finally {
-    window.close();
-    await source.close(failure);
   }
 }
 
@@ -118,18 +156,23 @@ class Window {
   }
 
   /** A mapped piece, as soon as there is one. */
-  async next(): Promise<PinnedBlock> {
+  async next(signal: AbortSignal): Promise<PinnedBlock> {
     const pieces = this.#pieces;
-    if (pieces.length < this.#count) {
+    while (pieces.length < this.#count) {
       try {
-        const request = { byteLength: this.#pieceBytes, label: `window of ${this.#label}` };
+        const label = `window of ${this.#label}`;
+        const byteLength = this.#pieceBytes;
+        const request: PinnedRequest = { byteLength, label, isInternal: true };
         const piece = await this.#context.pinned.allocAsync(request);
         pieces.push(piece);
         return piece;
       } catch (error) {
-        // A smaller window than wanted does, too.
-        if (!(error instanceof OutOfMemoryError) || pieces.length === 0) throw error;
-        this.#count = pieces.length;
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        // A smaller window than wanted does, too; and reads give back what they hold.
+        const released = pieces.length > 0 ? null : this.#context.readbacks.staging.nextRelease();
+        if (released !== null) await unlessAborted(signal, released);
+        else if (pieces.length > 0) this.#count = pieces.length;
+        else throw error;
       }
     }
     const piece = pieces[this.#turn++ % pieces.length]!;
@@ -146,7 +189,11 @@ function producerSource(fill: ByteProducer): Source {
   return { fill, finish: async () => {}, close: async () => {} };
 }
 
-function streamSource(stream: ReadableStream<Uint8Array>, label: string): Source {
+function streamSource(
+  stream: ReadableStream<Uint8Array>,
+  label: string,
+  signal: AbortSignal,
+): Source {
   const reader = stream.getReader();
   let rest: Uint8Array | undefined;
   let taken = 0;
@@ -160,7 +207,7 @@ function streamSource(stream: ReadableStream<Uint8Array>, label: string): Source
     async fill(piece) {
       for (let done = 0; done < piece.length;) {
         if (rest === undefined || rest.length === 0) {
-          ({ value: rest } = await reader.read());
+          ({ value: rest } = await unlessAborted(signal, reader.read()));
           if (rest === undefined) throw wrongLength(`ended after ${taken} bytes`);
         }
         const part = rest.subarray(0, piece.length - done);
@@ -172,13 +219,15 @@ function streamSource(stream: ReadableStream<Uint8Array>, label: string): Source
     },
     async finish() {
       while (rest === undefined || rest.length === 0) {
-        ({ value: rest } = await reader.read());
+        ({ value: rest } = await unlessAborted(signal, reader.read()));
         if (rest === undefined) return;
       }
       throw wrongLength(`has more than ${taken} bytes`);
     },
-    async close(error) {
-      if (error !== undefined) await reader.cancel(error);
+    async close(reason) {
+      // What stopped it is told, not how the stream took that.
+      // A stream that hangs is not waited for.
+      if (reason !== undefined) void reader.cancel(reason).catch(() => {});
       reader.releaseLock();
     },
   };

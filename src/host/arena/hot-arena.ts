@@ -209,6 +209,7 @@ export class HotArena extends Region<HotAllocation> {
         { label },
       );
     }
+    if (alignment !== Alignment.default) requireAlignment(alignment, label);
     // What is observed has a name and an end of its own.
     if (this.observer !== null) return this.alloc({ byteLength, alignment, label }).array(dtype);
     const offset = this.#bump(byteLength, alignment, label);

@@ -105,7 +105,7 @@ export class PagePool implements PageSource {
 
   /** Drops free pages until at most `keepBytes` of them are left. */
   trim(keepBytes: number): void {
-    while (this.#freeBytes > keepBytes) {
+    while (this.#freeBytes > Math.max(0, keepBytes)) {
       const page = this.#free.pop()!;
       this.#freeBytes -= page.size;
       this.ledger.reserve(-page.size);

@@ -60,6 +60,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
     this.#settings = settingsOf(options);
     const { label, budgetBytes, watermarks, hooks, onIgnoredPressure } = this.#settings;
     this.label = label;
+    this.table.onRefused = () => this.#ledger.failed();
     this.#regions = new RegionSet(this.#ledger, this.#settings);
     this.#evacuator = new Evacuator(
       this.table,
@@ -81,9 +82,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
       ...watermarks,
       onIgnored: onIgnoredPressure,
     });
-    if (hooks?.onPressure !== undefined) {
-      this.#pressure.listen((event) => hooks.onPressure!(event));
-    }
+    if (hooks?.onPressure !== undefined) this.#pressure.listen(hooks.onPressure.bind(hooks));
     this.#finalizers = this.#settings.finalizers((held) => this.#reclaim(held));
   }
 
@@ -99,12 +98,8 @@ export class GeneralHeap extends Region<GeneralBlock> {
     if (byteLength > this.#settings.largeBytes)
       return this.#allocLarge(byteLength, alignment, label);
     let region = this.#nursery;
-    let start = 0;
-    let offset = 0;
-    if (region !== null) {
-      start = region.used;
-      offset = (start + alignment - 1) & -alignment;
-    }
+    let start = region === null ? 0 : region.used;
+    let offset = (start + alignment - 1) & -alignment;
     if (region === null || offset + byteLength > region.size) {
       region = this.#nextNursery(byteLength, label);
       start = 0;
@@ -124,7 +119,7 @@ export class GeneralHeap extends Region<GeneralBlock> {
     label: string,
   ): GeneralBlock {
     const { table } = this;
-    const index = table.take();
+    const index = table.take(label);
     const padding = offset - start;
     table.region[index] = region.id;
     table.offset[index] = offset;
@@ -159,10 +154,13 @@ export class GeneralHeap extends Region<GeneralBlock> {
 
   #nextNursery(byteLength: number, label: string): HeapRegion {
     this.#retireNursery();
-    this.#nursery = this.#withRescue(byteLength, label, () => this.#regions.take("nursery", label));
     this.#collector.slice();
     this.#updatePressure(byteLength);
-    return this.#nursery;
+    const region = this.#withRescue(byteLength, label, () => this.#regions.take("nursery", label));
+    // Listeners, who are told before it is taken, may have allocated, and begun one themselves.
+    this.#retireNursery();
+    this.#nursery = region;
+    return region;
   }
 
   #retireNursery(): void {

@@ -26,6 +26,8 @@ export class HandleTable {
   pins = new Uint32Array(0);
   /** Evacuations survived while young. */
   age = new Uint8Array(0);
+  /** Told of an entry that there was no room for. */
+  onRefused: () => void = () => {};
   /** Free entries, as a stack. */
   #free = new Int32Array(0);
   #freeCount = 0;
@@ -39,9 +41,12 @@ export class HandleTable {
     return this.capacity * (6 * 4 + 2 * 8 + 2 + 1);
   }
 
-  /** An entry with one owner, at a place that is set by the caller. Amortised O(1). */
-  take(): number {
-    if (this.#freeCount === 0) this.#grow();
+  /**
+   * An entry with one owner, at a place that is set by the caller. Throws `OUT_OF_MEMORY` where there can
+   * be no more. Amortised O(1).
+   */
+  take(label: string): number {
+    if (this.#freeCount === 0) this.#grow(label);
     const index = this.#free[--this.#freeCount]!;
     this.references[index] = 1;
     this.pins[index] = 0;
@@ -57,12 +62,14 @@ export class HandleTable {
     this.#free[this.#freeCount++] = index;
   }
 
-  #grow(): void {
+  #grow(label: string): void {
     const before = this.capacity;
     if (before === mostEntries) {
+      this.onRefused();
       throw new OutOfMemoryError(
-        `a general heap has ${mostEntries} blocks at most, and all are live; free some, or allocate larger ones`,
+        `"${label}" is one more than the ${mostEntries} blocks that a general heap can have; free some, or allocate larger ones`,
         { requestedBytes: 1, availableBytes: 0 },
+        { label },
       );
     }
     const after = Math.max(1024, before * 2);

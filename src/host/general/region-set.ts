@@ -147,6 +147,7 @@ export class RegionSet {
   /** Takes back a region whose blocks have all ended or moved; views over it die. */
   recycle(region: HeapRegion): void {
     this.#ledger.defer(-region.deadBytes);
+    const isLarge = region.role === "large";
     region.vacate();
     const { size } = region;
     if (this.#freeBytes + size > this.#cacheBytes) {
@@ -154,7 +155,7 @@ export class RegionSet {
       return;
     }
     this.#freeBytes += size;
-    if (size === this.regionBytes) this.#free.push(region);
+    if (!isLarge) this.#free.push(region);
     else {
       const same = this.#freeLarge.get(size);
       if (same === undefined) this.#freeLarge.set(size, [region]);
