@@ -192,9 +192,11 @@ export class PinnedHeap extends Region<PinnedBlock> {
       const result = this.tryAlloc(request);
       if (result.ok) return result.value;
       if (result.error.code !== "OUT_OF_MEMORY" || this.#deferred.size === 0) throw result.error;
-      // What is deferred may still have to be submitted, and nobody else may ask for it.
+      // Looked at now: while this waits, all of it may come back, and a race of nothing has no end.
+      const deferred = [...this.#deferred];
+      // It may still have to be submitted, and nobody else may ask for it.
       await this.#source.whenSubmitted(true);
-      await Promise.race(this.#deferred);
+      await Promise.race(deferred);
       this.#ledger.retried();
     }
   }

@@ -53,3 +53,17 @@ test("a full table of handles refuses by label, and is counted", () => {
   expect(error).toMatchObject({ code: "OUT_OF_MEMORY", label: "row" });
   expect(heap.stats().failedCount).toBe(1);
 });
+
+test("who waits for memory in flight has it, though all of it came back while work was submitted", async () => {
+  const source = new FakeSource();
+  const heap = new PinnedHeap(source, { budgetBytes: 4 * KiB });
+  source.holdMappings();
+  const block = heap.alloc({ byteLength: 4 * KiB });
+  block.unmap();
+  heap.free(block);
+  source.whenSubmitted = async () => {
+    source.release();
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  expect((await heap.allocAsync({ byteLength: 4 * KiB })).byteLength).toBe(4 * KiB);
+});

@@ -215,14 +215,15 @@ export class BlockTable {
   }
 
   /** Whose memory a block shows, if it is another's. */
-  ownerOf({ row, generation }: DeviceAllocation): DeviceAllocation | undefined {
+  ownerOf(handle: DeviceAllocation): DeviceAllocation | undefined {
+    const { row, generation } = handle;
     if (this.#owners.size === 0 || this.generation[row] !== generation) return undefined;
     return this.#owners.get(row);
   }
 
   /** Whether all who own a block any more are scopes that show it: its users have disposed it. */
-  isBorrowedOnly({ row }: DeviceAllocation): boolean {
-    return this.#borrowers.get(row) === this.references[row];
+  isBorrowedOnly(handle: DeviceAllocation): boolean {
+    return this.#borrowers.get(handle.row) === this.references[handle.row];
   }
 
   #borrow({ row }: DeviceAllocation, count: 1 | -1): void {
