@@ -59,8 +59,6 @@ export class PinnedSlot {
   range: ArrayBuffer | null = null;
   mapping: Promise<void> | null = null;
   isDestroyed = false;
-  /** In the pool. */
-  pooled = false;
   /** No transfer has been recorded since it left the pool: nothing to wait for. */
   idle = true;
 

@@ -123,7 +123,6 @@ export class PinnedHeap extends Region<PinnedBlock> {
     for (;;) {
       const slot = this.#pool[direction].get(size)?.pop();
       if (slot === undefined) return undefined;
-      slot.pooled = false;
       this.#pooledBytes -= size;
       this.#leastPooledBytes = Math.min(this.#leastPooledBytes, this.#pooledBytes);
       if (!hasFailed(slot)) return slot;
@@ -249,7 +248,6 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const list = pool.get(size);
     if (list === undefined) pool.set(size, [slot]);
     else list.push(slot);
-    slot.pooled = true;
     slot.idle = true;
     this.#pooledBytes += size;
   }

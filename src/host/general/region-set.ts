@@ -70,8 +70,8 @@ export class RegionSet {
       this.#free.length * this.regionBytes > kept || isReserve ? this.#free.pop() : undefined;
     if (region === undefined) {
       this.#makeRoom(this.regionBytes, kept);
-      const spare = this.#free.length * this.regionBytes;
-      if (this.#ledger.reserved + this.regionBytes + Math.max(0, kept - spare) > this.budgetBytes) {
+      // Where that is too much, nothing is free any more.
+      if (this.#ledger.reserved + this.regionBytes + kept > this.budgetBytes) {
         throw this.#refused(this.regionBytes, label);
       }
       // Asked first: where the policy throws, nothing has changed.
