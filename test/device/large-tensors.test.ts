@@ -60,7 +60,7 @@ async function expectSame(
   expectClose(is!.data, should!.data, allowed, `of shape ${shape.join(" × ")}`);
 }
 
-const shapes = [[5000], [4097], [70, 81], [3, 5000], [5000, 3], [2, 70, 81], [9000, 1]];
+const shapes = [[4097], [70, 81], [3, 5000], [5000, 3], [2, 70, 81]];
 
 describe.each(shapes.map((shape) => ({ shape })))("element by element, $shape", ({ shape }) => {
   test("copies, numbers, fills, dtypes", async () => {
