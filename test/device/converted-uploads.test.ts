@@ -49,8 +49,8 @@ test.each([
   source.assign([1, 2, 3, 4, 5, 6]);
   const part = rt().zeros([3, 3], { dtype: to, label: "part" });
   rt().write(part.slice(null, [0, 2]), source.data, { from });
-  const numbers = await rt().read(part, { dtype: "float32" });
-  expect(numbers).toEqual(new Float32Array([1, 2, 0, 3, 4, 0, 5, 6, 0]));
+  const elements = await rt().read(part, { dtype: "float32" });
+  expect(elements).toEqual(new Float32Array([1, 2, 0, 3, 4, 0, 5, 6, 0]));
   part.dispose();
   arena.end();
 });
