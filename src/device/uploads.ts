@@ -230,9 +230,11 @@ export abstract class Uploads<S = Owned> {
       );
     }
     if (ArrayBuffer.isView(data)) {
-      const { from = tensor.dtype } = options;
+      const { dtype } = tensor;
+      const from = options.from ?? dtype;
       requireArrayOf(from, data, label);
-      const length = data.byteLength / hostDtypeInfo(from).bytes;
+      const { bytes } = from === dtype ? dtypeInfo(dtype) : hostDtypeInfo(from);
+      const length = data.byteLength / bytes;
       requireCount(length, layout.count, layout.shape, label);
       if (from !== tensor.dtype) this.#writeConverted(tensor, elementsOf(from, data));
       else if (isWhole) this.context.transfers.fromArray(data, tensor.block);

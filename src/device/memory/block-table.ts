@@ -69,7 +69,9 @@ export class DeviceAllocation implements Allocation {
 
   /** @internal */
   get key(): BlockKey {
-    return this.table.ownerOf(this)?.ownKey ?? this.ownKey;
+    const { table } = this;
+    if (!table.hasAliases) return this.generation * rowLimit + this.row;
+    return table.ownerOf(this)?.ownKey ?? this.ownKey;
   }
 
   /** @internal */
@@ -99,6 +101,8 @@ export class BlockTable {
   readonly #lent = new Map<number, number>();
   readonly #observed = new WeakSet<MoorageError>();
   readonly #handles: (DeviceAllocation | null)[] = [];
+  /** Whether any row shows another's memory. */
+  hasAliases = false;
   /** By row: whose memory, failure and source a row shows. */
   readonly #owners = new Map<number, DeviceAllocation>();
   /** By the owner's row: how many rows show its memory. */
@@ -132,11 +136,7 @@ export class BlockTable {
     const { row } = handle;
     const failure = this.failures.size > 0 ? this.failures.get(handle.ownKey) : undefined;
     this.forgetSource(handle.ownKey);
-    const owner = this.#owners.get(row);
-    if (owner !== undefined) {
-      this.#owners.delete(row);
-      this.#borrow(owner, -1);
-    }
+    if (this.hasAliases) this.#letGo(row);
     this.generation[row]!++;
     this.#handles[row] = null;
     this.#unused.push(row);
@@ -208,16 +208,26 @@ export class BlockTable {
   /** Makes a row show the memory of another's block, which stays in its place and alive until it is let go. */
   alias(handle: DeviceAllocation, owner: DeviceAllocation): void {
     this.#owners.set(handle.row, owner);
+    this.hasAliases = true;
     this.#borrow(owner, 1);
     this.followOwners(owner);
     this.references[owner.row]!++;
     this.lend(owner, 1);
   }
 
+  /** A row that may have shown another's memory ends. */
+  #letGo(row: number): void {
+    const owner = this.#owners.get(row);
+    if (owner === undefined) return;
+    this.#owners.delete(row);
+    this.hasAliases = this.#owners.size > 0;
+    this.#borrow(owner, -1);
+  }
+
   /** Whose memory a block shows, if it is another's. */
   ownerOf(handle: DeviceAllocation): DeviceAllocation | undefined {
     const { row, generation } = handle;
-    if (this.#owners.size === 0 || this.generation[row] !== generation) return undefined;
+    if (!this.hasAliases || this.generation[row] !== generation) return undefined;
     return this.#owners.get(row);
   }
 

@@ -82,7 +82,9 @@ export class Transfers {
    * afterwards. Behind the block's start, offset and length are multiples of 4.
    */
   fromArray(data: ArrayBufferView, target: DeviceAllocation, byteOffset = 0): void {
-    this.fromArrayBy(this.#ways.wayFor(data.byteLength), data, target, byteOffset);
+    // Nearly always, and then the look at the plan is most of what it costs.
+    if (this.#ways.isQueueOnly) this.#throughQueue(data, target, byteOffset);
+    else this.fromArrayBy(this.#ways.wayFor(data.byteLength), data, target, byteOffset);
   }
 
   /** The same a certain way; through the queue where that finds no staging. */

@@ -25,7 +25,9 @@ export const uploadWays: readonly UploadWay[] = ["queue", "belt", "fresh"];
 const known = new Map<string, UploadPlan>();
 
 export class UploadWays {
-  #steps: UploadPlan["steps"] | null = null;
+  /** Whether the queue takes everything. */
+  isQueueOnly = true;
+  #steps: UploadPlan["steps"] = [];
 
   constructor(plan: UploadPlan | UploadWay | undefined, device: GPUDevice) {
     if (typeof plan === "object") this.set(plan);
@@ -34,7 +36,7 @@ export class UploadWays {
 
   /** The way for so many bytes. O(steps), O(1) where the queue takes all. */
   wayFor(byteLength: number): UploadWay {
-    if (this.#steps === null) return "queue";
+    if (this.isQueueOnly) return "queue";
     for (const { upToBytes, way } of this.#steps) if (byteLength <= upToBytes) return way;
     return this.#steps.at(-1)!.way;
   }
@@ -51,7 +53,8 @@ export class UploadWays {
         `a plan of uploads has steps of rising upToBytes, each with a way (${uploadWays.join(", ")}); give one that measureUploads() returned, or none`,
       );
     }
-    this.#steps = steps.every(({ way }) => way === "queue") ? null : steps;
+    this.#steps = steps;
+    this.isQueueOnly = steps.every(({ way }) => way === "queue");
   }
 }
 
