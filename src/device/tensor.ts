@@ -2,7 +2,7 @@
 
 import type { Duties } from "../host/diagnostics/duties.ts";
 import { dtypeInfo, requireArrayOf } from "../host/dtype.ts";
-import type { ArrayOf, DType } from "../host/dtype.ts";
+import type { ArrayOf, DType, HostArray } from "../host/dtype.ts";
 import { InvalidArgumentError, LifetimeError } from "../host/errors.ts";
 import {
   broadcastLayout,
@@ -234,14 +234,7 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
    * `INVALID_ARGUMENT` unless the array has the tensor's dtype and as many elements, else as {@link data}.
    */
   async readInto(target: ArrayOf[D]): Promise<void> {
-    requireArrayOf(this.dtype, target, this.label);
-    if (target.length !== this.size) {
-      throw new InvalidArgumentError(
-        "INVALID_ARGUMENT",
-        `"${this.label}" has ${this.size} elements, and is to be read into ${target.length}; give an array of its size`,
-        { label: this.label },
-      );
-    }
+    requireTarget(this, this.dtype, target);
     await this.host.readInto(this as unknown as Tensor<D, unknown>, target);
   }
 
@@ -299,6 +292,22 @@ export class Tensor<D extends DType = DType, S = Owned> implements TensorInput<D
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
+}
+
+/** Throws unless an array can take a tensor's elements, read as `dtype`. */
+export function requireTarget(
+  tensor: { readonly label: string; readonly size: number },
+  dtype: DType,
+  target: HostArray,
+): void {
+  const { label, size } = tensor;
+  requireArrayOf(dtype, target, label);
+  if (target.length === size) return;
+  throw new InvalidArgumentError(
+    "INVALID_ARGUMENT",
+    `"${label}" has ${size} elements, and is to be read into ${target.length}; give an array of its size`,
+    { label },
+  );
 }
 
 function nest(numbers: readonly number[], shape: Shape): NestedNumbers {

@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 
 import { KiB, MiB } from "../../src/index.ts";
+import type { Runtime } from "../../src/index.ts";
 import { openSimulated } from "../simulated/open-simulated.ts";
 import { codeOf, codeOfRejection, rejected } from "../support/caught.ts";
 import { figures, openRegions } from "./device-regions.ts";
@@ -11,13 +12,19 @@ import { free, open, settle } from "./slab-parts.ts";
 
 const quiet = { onError: () => {}, onLeak: () => {} };
 
-test("a tensor whose slab was refused may be kept, and takes nobody else's memory", async () => {
+/** A runtime whose first slab the platform will refuse. */
+async function openRefused(): Promise<Runtime> {
   const { runtime, device } = await openSimulated({
     budget: { deviceBytes: 8 * MiB },
     slabBytes: MiB,
     ...quiet,
   });
   device.faults.failAfter("createBuffer", 1);
+  return runtime;
+}
+
+test("a tensor whose slab was refused may be kept, and takes nobody else's memory", async () => {
+  const runtime = await openRefused();
   await runtime.scope(async (s) => {
     const x = s.empty([256 * KiB], { dtype: "float32", label: "x" });
     await rejected(x.data());
@@ -34,12 +41,7 @@ test("a tensor whose slab was refused may be kept, and takes nobody else's memor
 });
 
 test("a scope ends that kept a tensor whose slab was refused", async () => {
-  const { runtime, device } = await openSimulated({
-    budget: { deviceBytes: 8 * MiB },
-    slabBytes: MiB,
-    ...quiet,
-  });
-  device.faults.failAfter("createBuffer", 1);
+  const runtime = await openRefused();
   await runtime.scope(async (s) => {
     const x = s.empty([256 * KiB], { dtype: "float32", label: "x" });
     await rejected(x.data());

@@ -31,10 +31,10 @@ export interface PieceSource {
 }
 
 /**
- * Is given the bytes from `byteOffset` of the range on, in mapped memory that ends when the function has
- * returned, or what it returned has settled.
+ * Takes the bytes from `byteOffset` of what is read on, in mapped memory that ends when the function has
+ * returned, or the promise that it returned has settled.
  */
-export type PieceConsumer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
+export type ByteConsumer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
 
 /** Pieces under way at one time: one is taken while the others are copied and mapped. */
 const windowPieces = 4;
@@ -108,7 +108,7 @@ function record(
 async function taken(
   { stream }: PieceReadParts,
   { slot, ticket, mapping, offset, length }: Under,
-  take: PieceConsumer,
+  take: ByteConsumer,
 ): Promise<void> {
   await mapping;
   if (ticket.failure !== null) throw ticket.failure;
@@ -127,7 +127,7 @@ export async function readAtOnce(
   parts: PieceReadParts,
   source: PieceSource,
   slots: readonly PinnedBlock[],
-  take: PieceConsumer,
+  take: ByteConsumer,
   control?: TransferControl,
 ): Promise<void> {
   const left = [...slots];
@@ -148,7 +148,7 @@ export async function readAtOnce(
 export async function readThroughWindow(
   parts: PieceReadParts,
   source: PieceSource,
-  take: PieceConsumer,
+  take: ByteConsumer,
   control?: TransferControl,
   windowBytes?: number,
 ): Promise<void> {

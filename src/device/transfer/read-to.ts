@@ -1,6 +1,6 @@
 /** Reads as transfers: into an array under any dtype, or piece by piece to whoever wants the bytes. */
 
-import { dtypeInfo, newArray, requireArrayOf } from "../../host/dtype.ts";
+import { dtypeInfo, newArray } from "../../host/dtype.ts";
 import type { ArrayOf, DType } from "../../host/dtype.ts";
 import { InvalidArgumentError } from "../../host/errors.ts";
 import { MiB } from "../../host/units.ts";
@@ -8,8 +8,10 @@ import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
 import { castOperation } from "../kernels/builtin.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
+import { requireTarget } from "../tensor.ts";
 import type { TensorInput } from "../tensor.ts";
 import { leastWindowBytes } from "./read-pieces.ts";
+import type { ByteConsumer } from "./read-pieces.ts";
 import { unlessAborted } from "./transfer.ts";
 import type { TransferControl } from "./transfer.ts";
 
@@ -21,12 +23,6 @@ export interface ReadOptions<D extends DType> {
   /** Stops what is not submitted: the transfer rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
-
-/**
- * Takes the tensor's bytes from `byteOffset` on, in mapped memory that ends when the function has
- * returned, or the promise that it returned has settled.
- */
-export type ByteConsumer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
 
 export interface ReadToOptions {
   /** Pinned memory in use at one time; default 8 MiB, at least 1 KiB. */
@@ -48,14 +44,7 @@ export async function readAs<D extends DType>(
   const { label, layout } = tensor;
   const dtype = options.dtype ?? (tensor.dtype as D);
   const target = options.into ?? newArray(dtype, layout.count);
-  requireArrayOf(dtype, target, label);
-  if (target.length !== layout.count) {
-    throw new InvalidArgumentError(
-      "INVALID_ARGUMENT",
-      `"${label}" has ${layout.count} elements, and is to be read into ${target.length}; give an array of its size`,
-      { label },
-    );
-  }
+  requireTarget(tensor, dtype, target);
   const { byteLength } = target;
   const bytes = new Uint8Array(target.buffer, target.byteOffset, byteLength);
   const arena = context.arena("read");

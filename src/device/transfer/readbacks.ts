@@ -17,7 +17,7 @@ import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
 import { readAtOnce, readThroughWindow, slotsForAll } from "./read-pieces.ts";
-import type { PieceConsumer, PieceSource } from "./read-pieces.ts";
+import type { ByteConsumer, PieceSource } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
 import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
@@ -177,13 +177,13 @@ export class Readbacks {
   }
 
   /** Bytes of a block, piece by piece, as they are at the time of the call. */
-  readPieces(source: PieceSource, take: PieceConsumer, control?: TransferControl): Promise<void> {
+  readPieces(source: PieceSource, take: ByteConsumer, control?: TransferControl): Promise<void> {
     return this.#track(this.#readPieces(source, take, control));
   }
 
   async #readPieces(
     source: PieceSource,
-    take: PieceConsumer,
+    take: ByteConsumer,
     control?: TransferControl,
   ): Promise<void> {
     const parts = { stream: this.#stream, staging: this.staging };
@@ -206,7 +206,7 @@ export class Readbacks {
   /** Bytes of a block through a window, each piece as it is when it is copied. */
   readWindow(
     source: PieceSource,
-    take: PieceConsumer,
+    take: ByteConsumer,
     windowBytes: number,
     control: TransferControl,
   ): Promise<void> {
