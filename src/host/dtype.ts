@@ -127,8 +127,11 @@ export function dtypeInfo(dtype: DType): DTypeInfo {
 
 /** What is known of a dtype of the host; throws `UNSUPPORTED_DTYPE` for anything else. O(1). */
 export function hostDtypeInfo(dtype: HostDType): HostDTypeInfo {
-  const info = hostInfos[dtype] as HostDTypeInfo | undefined;
-  if (info !== undefined) return info;
+  return (hostInfos[dtype] as HostDTypeInfo | undefined) ?? notADtype(dtype);
+}
+
+/** Apart, so that the functions that look a dtype up stay short, and the engine unfolds them. */
+function notADtype(dtype: HostDType): never {
   throw new InvalidArgumentError(
     "UNSUPPORTED_DTYPE",
     `"${String(dtype)}" is not a dtype; use one of ${hostDtypes.join(", ")}`,

@@ -44,8 +44,9 @@ export interface RegionStats extends Balance {
 }
 
 /**
- * The counters of one region. Plain additions only: it sits on every allocation's path. What an
- * arena counts, the ledger of all arenas (its parent) counts too.
+ * The counters of one region. It sits on every allocation's path, where it adds to two or three numbers:
+ * live bytes only rise between two frees, so their peak is looked at when they fall, and their total is
+ * what is live and what was freed. What an arena counts, the ledger of all arenas (its parent) counts too.
  */
 export class RegionLedger {
   readonly region: RegionKind;
@@ -58,8 +59,9 @@ export class RegionLedger {
   allocationCount = 0;
   freeCount = 0;
   failedCount = 0;
+  /** The highest that live bytes were before they last fell. */
   #livePeak = 0;
-  #liveTotal = 0;
+  #freedTotal = 0;
   #reservedPeak = 0;
   #reservedTotal = 0;
   #atPeak: Balance = {
@@ -70,6 +72,7 @@ export class RegionLedger {
     reservedBytes: 0,
   };
 
+  /** @param parent - one that has no parent itself */
   constructor(region: RegionKind, parent: RegionLedger | null = null) {
     this.region = region;
     this.#parent = parent;
@@ -79,16 +82,25 @@ export class RegionLedger {
   allocated(bytes: number, padding: number): void {
     this.allocationCount++;
     this.live += bytes;
-    this.padding += padding;
-    this.#liveTotal += bytes;
-    if (this.live > this.#livePeak) this.#livePeak = this.live;
-    this.#parent?.allocated(bytes, padding);
+    const parent = this.#parent;
+    // Written out, not called: the engine unfolds nothing that calls itself.
+    if (parent !== null) {
+      parent.allocationCount++;
+      parent.live += bytes;
+    }
+    if (padding !== 0) this.pad(padding);
+  }
+
+  /** Bytes that live allocations lose to alignment, more of them or fewer (negative). */
+  pad(bytes: number): void {
+    this.padding += bytes;
+    this.#parent?.pad(bytes);
   }
 
   /** The end of an allocation that {@link allocated} counted. */
   freed(bytes: number, padding: number): void {
     this.freeCount++;
-    this.live -= bytes;
+    this.#fall(bytes);
     this.padding -= padding;
     this.#parent?.freed(bytes, padding);
   }
@@ -101,10 +113,16 @@ export class RegionLedger {
 
   #endInBulk(count: number, live: number, padding: number, deferred: number): void {
     this.freeCount += count;
-    this.live -= live;
+    this.#fall(live);
     this.padding -= padding;
     this.deferred -= deferred;
     if (this.#parent !== null) this.#parent.#endInBulk(count, live, padding, deferred);
+  }
+
+  #fall(bytes: number): void {
+    if (this.live > this.#livePeak) this.#livePeak = this.live;
+    this.live -= bytes;
+    this.#freedTotal += bytes;
   }
 
   /** Freed bytes that cannot be used again yet, or that now can (negative). */
@@ -166,7 +184,11 @@ export class RegionLedger {
       region: this.region,
       ...this.balance(),
       metadataBytes: this.metadata,
-      live: { value: this.live, peak: this.#livePeak, total: this.#liveTotal },
+      live: {
+        value: this.live,
+        peak: Math.max(this.#livePeak, this.live),
+        total: this.#freedTotal + this.live,
+      },
       reserved: { value: this.reserved, peak: this.#reservedPeak, total: this.#reservedTotal },
       allocationCount: this.allocationCount,
       freeCount: this.freeCount,

@@ -21,6 +21,9 @@ import type { AlignmentKind, ArenaMemory, ArenaPage, PageSource } from "./page-s
 /** Below this, an offset and its alignment are 32-bit integers. */
 const bitsReach = 2 ** 30;
 
+// Of this module: what is imported is loaded anew at each use.
+const defaultAlignment = Alignment.default;
+
 export interface FixedArenaOptions {
   /** Default 1 MiB. */
   readonly byteLength?: number;
@@ -56,11 +59,14 @@ export class HotArena extends Region<HotAllocation> {
   /** Pages that a reset kept. */
   #spare: ArenaPage[] = [];
   #page: ArenaPage | null = null;
-  #used = 0;
+  /** The first free byte of the page, from the start of its buffer. */
+  #at = 0;
+  /** How far {@link array} goes without asking anything: 0 where something has to be asked. */
+  #quickEnd = 0;
   /** Bytes that the latest allocation skipped to be aligned. */
   #padding = 0;
-  /** Bytes of full pages, the unused rest of each with them. */
-  #usedBefore = 0;
+  /** What {@link usedBytes} is beyond {@link #at}: the full pages, less what comes before this one. */
+  #usedBase = 0;
   #ended = false;
 
   /** An arena that grows by pages of a pool. */
@@ -102,51 +108,42 @@ export class HotArena extends Region<HotAllocation> {
 
   /** Bytes that are taken, padding and the unused ends of full pages included. */
   get usedBytes(): number {
-    return this.#usedBefore + this.#used;
+    return this.#usedBase + this.#at;
   }
 
   /** Bytes that could still be taken: of this page, of pages that were kept, and of the source. */
   get remainingBytes(): number {
     if (!this.isUsable) return 0;
-    const inPage = this.#page === null ? 0 : this.#page.size - this.#used;
+    const inPage = this.#page === null ? 0 : this.#page.start + this.#page.size - this.#at;
     const kept = this.#spare.reduce((sum, { size }) => sum + size, 0);
     return inPage + kept + this.#source.availableBytes;
   }
 
   /** Throws `SCOPE_ENDED` after {@link end}. O(1), and O(page) when a page is taken from the engine. */
   alloc(request: AllocationRequest): HotAllocation {
-    const { byteLength, label = "temporary", alignment = Alignment.default } = request;
+    const { byteLength, label = "temporary", alignment = defaultAlignment } = request;
     checkRequest(request, this.label);
-    const offset = this.#bump(byteLength, alignment, label);
-    const page = this.#page!;
+    const at = this.#bump(byteLength, alignment, label);
     const made = { byteLength, alignment, label };
-    const allocation = new HotAllocation(this, page, page.start + offset, made, this.#padding);
+    const allocation = new HotAllocation(this, this.#page!, at, made, this.#padding);
     this.observer?.allocated(this, allocation, label, byteLength);
     return allocation;
   }
 
-  /** Takes bytes of the current page, or of the next; returns their offset in it. */
+  /** Takes bytes of the current page, or of the next; returns where they begin in its buffer. */
   #bump(byteLength: number, alignment: number, label: string): number {
     if (!this.isUsable) throw this.#endedError(label);
     let page = this.#page;
-    let offset = 0;
-    if (page !== null) {
-      const at = page.start + this.#used;
-      // Bits are quicker than a remainder, as far as they reach.
-      offset =
-        (at <= bitsReach && alignment <= bitsReach
-          ? (at + alignment - 1) & -alignment
-          : alignUp(at, alignment)) - page.start;
-    }
-    if (page === null || offset + byteLength > page.size) {
+    let at = aligned(this.#at, alignment);
+    if (page === null || at + byteLength > page.start + page.size) {
       page = this.#nextPage(byteLength, alignment, label);
-      offset = alignUp(page.start, alignment) - page.start;
+      at = aligned(page.start, alignment);
     }
     // What alignment skipped is padding until the reset.
-    this.#padding = offset - this.#used;
-    this.#used = offset + byteLength;
+    this.#padding = at - this.#at;
+    this.#at = at + byteLength;
     this.#ledger.allocated(byteLength, this.#padding);
-    return offset;
+    return at;
   }
 
   #endedError(label: string): LifetimeError {
@@ -175,12 +172,16 @@ export class HotArena extends Region<HotAllocation> {
     }
     // The rest of the page before stays unused until the reset: neither live nor free.
     if (this.#page !== null) {
-      this.#ledger.defer(this.#page.size - this.#used);
-      this.#usedBefore += this.#page.size;
+      const end = this.#page.start + this.#page.size;
+      this.#ledger.defer(end - this.#at);
+      this.#usedBase += end;
     }
     this.#pages.push(page);
     this.#page = page;
-    this.#used = 0;
+    this.#at = page.start;
+    this.#usedBase -= page.start;
+    // Whether an arena inside another one is usable, that one has to say.
+    this.#quickEnd = this.#parent === null ? Math.min(page.start + page.size, bitsReach) : 0;
     return page;
   }
 
@@ -192,12 +193,32 @@ export class HotArena extends Region<HotAllocation> {
     return this.#source.lease(byteLength + alignment, label);
   }
 
-  /** A typed array of `count` elements, valid until the arena is reset or ends. It holds old bytes. */
+  /**
+   * A typed array of `count` elements, valid until the arena is reset or ends. It holds old bytes. O(1),
+   * and O(page) when a page is taken from the engine.
+   */
   array<D extends HostDType>(
     dtype: D,
     count: number,
+    label?: string,
+    alignment?: number,
+  ): ArrayOf[D] {
+    // Short, so that the engine makes it part of the loop that calls it: everything else is in #array.
+    const at = (this.#at + defaultAlignment - 1) & -defaultAlignment;
+    const end = at + count * hostDtypeInfo(dtype).bytes;
+    const isPlain = alignment === undefined && this.observer === null;
+    if (end > this.#quickEnd || !isPlain || (count | 0) !== count || count < 1)
+      return this.#array(dtype, count, label, alignment);
+    this.#ledger.allocated(end - at, at - this.#at);
+    this.#at = end;
+    return arrayOver(dtype, this.#page!.memory, at, count);
+  }
+
+  #array<D extends HostDType>(
+    dtype: D,
+    count: number,
     label = "temporary",
-    alignment: number = Alignment.default,
+    alignment: number = defaultAlignment,
   ): ArrayOf[D] {
     const byteLength = count * hostDtypeInfo(dtype).bytes;
     // No handle is made here, so the request is checked by hand.
@@ -209,12 +230,11 @@ export class HotArena extends Region<HotAllocation> {
         { label },
       );
     }
-    if (alignment !== Alignment.default) requireAlignment(alignment, label);
+    if (alignment !== defaultAlignment) requireAlignment(alignment, label);
     // What is observed has a name and an end of its own.
     if (this.observer !== null) return this.alloc({ byteLength, alignment, label }).array(dtype);
-    const offset = this.#bump(byteLength, alignment, label);
-    const { memory, start } = this.#page!;
-    return arrayOver(dtype, memory, start + offset, count);
+    const at = this.#bump(byteLength, alignment, label);
+    return arrayOver(dtype, this.#page!.memory, at, count);
   }
 
   /** A typed array that begins at a multiple of `alignment` bytes: 64 suits every vector there is. */
@@ -277,8 +297,9 @@ export class HotArena extends Region<HotAllocation> {
     }
     this.#pages = [];
     this.#page = null;
-    this.#used = 0;
-    this.#usedBefore = 0;
+    this.#at = 0;
+    this.#quickEnd = 0;
+    this.#usedBase = 0;
   }
 
   /** Resets, gives every page back, and refuses allocations from now on. */
@@ -303,4 +324,11 @@ export class HotArena extends Region<HotAllocation> {
   protected requestLike(allocation: HotAllocation, byteLength: number): AllocationRequest {
     return { byteLength, alignment: allocation.alignment, label: allocation.label };
   }
+}
+
+/** {@link alignUp}, by bits as far as they reach: quicker than a remainder. */
+function aligned(offset: number, alignment: number): number {
+  return offset <= bitsReach && alignment <= bitsReach
+    ? (offset + alignment - 1) & -alignment
+    : alignUp(offset, alignment);
 }
