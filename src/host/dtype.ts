@@ -110,7 +110,10 @@ const hostInfos = Object.fromEntries(
     name,
     { name, bytes: constructors[name].BYTES_PER_ELEMENT, onDevice: onDevice[name] },
   ]),
-) as { readonly [D in HostDType]: HostDTypeInfo };
+) as Readonly<Record<string, HostDTypeInfo | undefined>>;
+
+// Without these, "constructor" would be a dtype: every object has one.
+for (const table of [infos, constructors, onDevice, hostInfos]) Object.setPrototypeOf(table, null);
 
 /** What is known of `dtype`; throws `UNSUPPORTED_DTYPE` for anything else. O(1). */
 export function dtypeInfo(dtype: DType): DTypeInfo {
@@ -127,7 +130,7 @@ export function dtypeInfo(dtype: DType): DTypeInfo {
 
 /** What is known of a dtype of the host; throws `UNSUPPORTED_DTYPE` for anything else. O(1). */
 export function hostDtypeInfo(dtype: HostDType): HostDTypeInfo {
-  return (hostInfos[dtype] as HostDTypeInfo | undefined) ?? notADtype(dtype);
+  return hostInfos[dtype] ?? notADtype(dtype);
 }
 
 /** Apart, so that the functions that look a dtype up stay short, and the engine unfolds them. */

@@ -49,10 +49,11 @@ test.each(table)("%s: an array over memory shares it", (dtype, bytes) => {
   expect(copy[0]).toBe(7);
 });
 
-test.each(["", "Float32", "int64", undefined, null])(
+test.each(["", "Float32", "int64", undefined, null, "constructor", "toString", "__proto__"])(
   "%j is refused with the list of what there is",
   (name) => {
     const error = caught(() => dtypeInfo(name as DType));
+    expect(codeOf(() => hostDtypeInfo(name as DType))).toBe("UNSUPPORTED_DTYPE");
     expect(error.code).toBe("UNSUPPORTED_DTYPE");
     expect(error.message).toContain(String(name));
     for (const dtype of dtypes) expect(error.message).toContain(dtype);
