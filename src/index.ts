@@ -34,8 +34,8 @@ export type { ByteProducer, WriteFromOptions } from "./device/transfer/write-fro
 export type { ByteConsumer } from "./device/transfer/read-pieces.ts";
 export type { ReadOptions, ReadToOptions } from "./device/transfer/read-to.ts";
 export { Lease, ReadLease } from "./device/lease.ts";
-export { PinnedTensor } from "./host/pinned-tensor.ts";
-export type { PinnedTensorOptions } from "./host/pinned-tensor.ts";
+export { PinnedTensor } from "./host/pinned/pinned-tensor.ts";
+export type { PinnedTensorOptions } from "./host/pinned/pinned-tensor.ts";
 export { HostTensor, hostTensor } from "./host/tensor/host-tensor.ts";
 export type {
   HostAllocation,
@@ -124,15 +124,20 @@ export type {
 export type { GeneralBlock, Pin, PinOptions } from "./host/general/general-block.ts";
 export type { CollectionStats, Pauses } from "./host/general/collector.ts";
 export type { PressureEvent, PressureLevel, PressureListener } from "./host/general/pressure.ts";
-export { PinnedHeap } from "./host/pinned-heap.ts";
+export { PinnedHeap } from "./host/pinned/pinned-heap.ts";
 export {
   readIntoPinned,
   streamFromPinned,
   streamIntoPinned,
   writeFromPinned,
-} from "./host/pinned-io.ts";
-export type { ByteSink, ByteSource, TransferOptions } from "./host/pinned-io.ts";
-export type { PinnedBlock, PinnedUse, PinnedDirection, PinnedState } from "./host/pinned-block.ts";
+} from "./host/pinned/pinned-io.ts";
+export type { ByteSink, ByteSource, TransferOptions } from "./host/pinned/pinned-io.ts";
+export type {
+  PinnedBlock,
+  PinnedUse,
+  PinnedDirection,
+  PinnedState,
+} from "./host/pinned/pinned-block.ts";
 export type { Allocation, AllocationRequest, MemoryRegion, Result } from "./host/region.ts";
 export type { Balance, Counter, RegionKind, RegionStats } from "./host/statistics.ts";
 

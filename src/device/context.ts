@@ -16,7 +16,7 @@ import { dtypeInfo } from "../host/dtype.ts";
 import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
 import { GeneralHeap } from "../host/general/general-heap.ts";
-import { PinnedHeap } from "../host/pinned-heap.ts";
+import { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import type { Budget } from "./budget.ts";
 import { Engine } from "./engine.ts";
 import type { AnyTensor, Executor, Placer } from "./executor.ts";
@@ -43,8 +43,8 @@ import { Nudges } from "./nudges.ts";
 import { BindGroups } from "./stream/bind-groups.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
+import type { Snapshot } from "./transfer/read-pieces.ts";
 import type { Readbacks } from "./transfer/readbacks.ts";
-import type { Snapshot } from "./transfer/readbacks.ts";
 import type { Transfers } from "./transfer/transfers.ts";
 import type { UploadBelt } from "./transfer/upload-belt.ts";
 import { UploadWays } from "./transfer/upload-ways.ts";
@@ -152,6 +152,9 @@ export class DeviceContext implements TensorHost {
       this.pool.trim();
     };
     this.#cachedBytes = budget.cachedBytes;
+    this.pinned.onPooled = () => {
+      if (this.pinned.pooledBytes > this.#cachedBytes) this.stream.schedule();
+    };
     this.#decay = new Decay(options.idleMs ?? 10_000, () => this.#releaseIdle());
     this.#engine = this.#connect();
   }
@@ -272,9 +275,11 @@ export class DeviceContext implements TensorHost {
   }
 
   read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
+    // Most reads: the rest costs arrays and closures.
+    if (isReadable(tensor)) return this.#engine.readbacks.quick.read(tensor, null);
     try {
       return this.withReadable([tensor], ([readable]) =>
-        this.readbacks.read(readable as AnyTensor<D>),
+        this.readbacks.quick.read(readable as AnyTensor<D>, null),
       );
     } catch (error) {
       return Promise.reject(error);
@@ -287,9 +292,11 @@ export class DeviceContext implements TensorHost {
   }
 
   async readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
-    await this.withReadable([tensor], ([readable]) =>
-      this.readbacks.readInto(readable as AnyTensor<D>, target),
-    );
+    const read = async (readable: AnyTensor): Promise<void> => {
+      await this.readbacks.quick.read(readable as AnyTensor<D>, target);
+    };
+    if (isReadable(tensor)) await read(tensor);
+    else await this.withReadable([tensor], ([readable]) => read(readable!));
   }
 
   async lease<D extends DType>(tensor: AnyTensor<D>): Promise<ReadLease<D>> {
@@ -306,9 +313,7 @@ export class DeviceContext implements TensorHost {
     let arena: DeviceArena | null = null;
     try {
       const readable = tensors.map((tensor) => {
-        const { layout, dtype } = this.executor.own(tensor);
-        const startsWord = (layout.offset * dtypeInfo(dtype).bytes) % 4 === 0;
-        if (layout.isContiguous && startsWord) return tensor;
+        if (isReadable(this.executor.own(tensor))) return tensor;
         return this.copyInto(tensor, (arena ??= this.arena("read")));
       });
       return read(readable);
@@ -351,4 +356,10 @@ export class DeviceContext implements TensorHost {
     this.#engine.ring.destroy();
     this.groups.clear();
   }
+}
+
+/** Whether a copy can take it as it is: contiguous, from a word on. */
+function isReadable({ layout, dtype }: AnyTensor): boolean {
+  const { isContiguous, offset } = layout;
+  return isContiguous && (offset === 0 || (offset * dtypeInfo(dtype).bytes) % 4 === 0);
 }

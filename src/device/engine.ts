@@ -5,7 +5,7 @@
 
 import { alignUp } from "../host/alignment.ts";
 import type { MoorageError } from "../host/errors.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
+import type { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
 import { Executor, linearGroups } from "./executor.ts";
 import { ElementwiseKernels } from "./kernels/elementwise.ts";
@@ -20,8 +20,8 @@ import { Kernel } from "./stream/kernel.ts";
 import type { BindingWindow } from "./stream/launch.ts";
 import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
+import type { Snapshot } from "./transfer/read-pieces.ts";
 import { Readbacks } from "./transfer/readbacks.ts";
-import type { Snapshot } from "./transfer/readbacks.ts";
 import { Transfers, wordBytes } from "./transfer/transfers.ts";
 import { UploadBelt } from "./transfer/upload-belt.ts";
 import type { UploadWays } from "./transfer/upload-ways.ts";
@@ -63,7 +63,8 @@ export class Engine {
     this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
     this.belt = new UploadBelt(pinned);
     this.transfers = new Transfers(this.stream, pinned, this.belt, ways);
-    this.readbacks = new Readbacks(this.stream, pinned, snapshot);
+    const { stream } = this;
+    this.readbacks = new Readbacks({ stream, table: parts.table, snapshot }, pinned);
     this.stream.beforeSubmit = () => this.belt.seal();
     this.executor = new Executor(this.stream, host, parts.table, parts.pool);
     this.elementwise = new ElementwiseKernels(this.executor);

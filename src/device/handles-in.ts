@@ -1,6 +1,6 @@
 /** The handles inside any value: what a scope's result may carry away with it. */
 
-import { PinnedTensor } from "../host/pinned-tensor.ts";
+import { PinnedTensor } from "../host/pinned/pinned-tensor.ts";
 import { HostTensor } from "../host/tensor/host-tensor.ts";
 import { Tensor } from "./tensor.ts";
 

@@ -51,6 +51,7 @@ export async function lend(context: DeviceContext, tensor: AnyTensor): Promise<B
     );
   }
   const { block } = tensor;
+  table.takeRest(block.key);
   table.references[block.row]!++;
   table.lend(block, 1);
   const end = (): void => {

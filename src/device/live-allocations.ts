@@ -1,8 +1,8 @@
 /** What a runtime holds, by label: for reports, for errors, and for the end of a scope. */
 
 import type { Diagnostics } from "../host/diagnostics/diagnostics.ts";
-import type { PinnedBlock } from "../host/pinned-block.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
+import type { PinnedBlock } from "../host/pinned/pinned-block.ts";
+import type { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import { DeviceAllocation } from "./memory/block-table.ts";
 import type { BlockTable } from "./memory/block-table.ts";
 import type { DeviceHeap } from "./memory/device-heap.ts";

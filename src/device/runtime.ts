@@ -5,7 +5,7 @@ import type { DType } from "../host/dtype.ts";
 import { DeviceError, InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { GeneralHeap } from "../host/general/general-heap.ts";
-import type { PinnedHeap } from "../host/pinned-heap.ts";
+import type { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import { checkRequest } from "../host/region.ts";
 import { checkedBudget } from "./budget.ts";
 import { DeviceContext } from "./context.ts";
@@ -208,7 +208,7 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
       );
     }
     const device = given ?? (await this.#open());
-    await this.context.readbacks.settled();
+    await this.context.readbacks.staging.settled();
     this.#ownsDevice = given === undefined;
     const restored = restore(this.context, device);
     this.#lost = this.#watch(device);
@@ -343,11 +343,12 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
   async #close(): Promise<void> {
     open.delete(this);
     const reason = disposedError(this.label);
+    if (!this.context.stream.isLost) this.context.table.takeRest();
     this.context.stream.close(reason);
     try {
       await this.context.stream.whenSubmitted(true);
       await this.context.whenDone();
-      await this.context.readbacks.settled();
+      await this.context.readbacks.staging.settled();
       await this.pinned.settled();
     } catch {
       // A lost device has nothing to wait for; what it held goes below.

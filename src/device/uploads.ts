@@ -6,7 +6,7 @@ import { InvalidArgumentError } from "../host/errors.ts";
 import { contiguousLayout } from "../host/layout.ts";
 import type { Shape } from "../host/layout.ts";
 import type { Owned } from "../host/lifetime.ts";
-import type { PinnedTensor } from "../host/pinned-tensor.ts";
+import type { PinnedTensor } from "../host/pinned/pinned-tensor.ts";
 import { HostTensor } from "../host/tensor/host-tensor.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, OutputSpec, Placer } from "./executor.ts";

@@ -164,6 +164,21 @@ export function newArray<D extends HostDType>(dtype: D, count: number): ArrayOf[
   return new constructors[dtype](count) as ArrayOf[D];
 }
 
+/** Node's way to memory that is not cleared first. */
+const { Buffer: nodeBuffer } = globalThis as {
+  readonly Buffer?: { allocUnsafeSlow(byteLength: number): Uint8Array<ArrayBuffer> };
+};
+
+/**
+ * A new typed array that holds anything, for who writes every element: where the platform can, its memory
+ * is not filled with zeros first, which costs as much as filling it.
+ */
+export function unfilledArray<D extends HostDType>(dtype: D, count: number): ArrayOf[D] {
+  if (nodeBuffer === undefined) return newArray(dtype, count);
+  const { buffer } = nodeBuffer.allocUnsafeSlow(count * hostDtypeInfo(dtype).bytes);
+  return arrayOver(dtype, buffer, 0, count);
+}
+
 /** The name of the typed array that carries `dtype`: what an error tells a user to pass. */
 export function arrayName(dtype: HostDType): string {
   return constructors[hostDtypeInfo(dtype).name].name;

@@ -71,3 +71,15 @@ test("beyond the bound it goes at the end of the task", async () => {
   expect(cachedBytes(rt)).toBeLessThanOrEqual(MiB);
   await rt.dispose();
 });
+
+test("staging that a read leaves behind is within the bound at the end of the task, too", async () => {
+  const rt = await openRuntime({ budget: { cachedBytes: MiB } });
+  const x = rt.zeros([2 * MiB], { dtype: "float32", label: "x" });
+  for (let round = 0; round < 2; round++) {
+    await x.data();
+    await after(0);
+    expect(rt.stats().pinned.freeBytes).toBeLessThanOrEqual(MiB);
+  }
+  x.dispose();
+  await rt.dispose();
+});

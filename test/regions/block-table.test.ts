@@ -108,7 +108,7 @@ test("a source holds until the block is written or ends", () => {
   const [a, b] = [add(table, "a"), add(table, "b")];
   const read = (): Uint8Array => new Uint8Array(4);
   for (const block of [a, b]) table.setSource(block, read);
-  table.forgetSource(a.key);
+  table.willChange(a.key);
   expect([table.sourceOf(a), table.sourceOf(b)]).toEqual([undefined, read]);
   table.remove(b);
   expect(table.sourceOf(b)).toBeUndefined();

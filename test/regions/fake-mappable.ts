@@ -4,7 +4,7 @@ import type {
   MappableBuffer,
   MappableSource,
   PinnedDirection,
-} from "../../src/host/pinned-block.ts";
+} from "../../src/host/pinned/pinned-block.ts";
 
 /** A buffer without a GPU. Misuse throws, as the platform would. */
 export class FakeBuffer implements MappableBuffer {

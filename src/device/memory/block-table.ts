@@ -97,6 +97,8 @@ export class BlockTable {
   /** Told of a failure that nobody has read when the last block that shows it ends. */
   onUnobserved: (failure: MoorageError) => void = () => {};
   readonly #sources = new Map<BlockKey, SourceReader>();
+  /** By key: who reads a block bit by bit. */
+  readonly #readers = new Map<BlockKey, Set<() => void>>();
   /** Blocks whose place somebody outside of Moorage knows, and how often. */
   readonly #lent = new Map<number, number>();
   readonly #observed = new WeakSet<MoorageError>();
@@ -135,7 +137,7 @@ export class BlockTable {
   remove(handle: DeviceAllocation): void {
     const { row } = handle;
     const failure = this.failures.size > 0 ? this.failures.get(handle.ownKey) : undefined;
-    this.forgetSource(handle.ownKey);
+    this.willChange(handle.ownKey);
     if (this.hasAliases) this.#letGo(row);
     this.generation[row]!++;
     this.#handles[row] = null;
@@ -149,7 +151,7 @@ export class BlockTable {
     const { row, region, label, key } = handle;
     const failure = this.failures.get(key);
     this.failures.delete(key);
-    this.forgetSource(key);
+    this.willChange(key);
     this.generation[row]!++;
     this.extent[row] = extent;
     const next = new DeviceAllocation(this, region, row, byteLength, label);
@@ -188,13 +190,46 @@ export class BlockTable {
     return this.#sources.get(handle.key);
   }
 
-  /** The device writes the block: its source tells its value no more. */
-  forgetSource(key: BlockKey): void {
+  /**
+   * A block is about to be written, or its memory to go: its source tells its value no more, and who reads
+   * it bit by bit takes the rest. O(readers of it).
+   */
+  willChange(key: BlockKey): void {
     if (this.#sources.size > 0) this.#sources.delete(key);
+    if (this.#readers.size > 0) this.takeRest(key);
+  }
+
+  /** Whether any block is read bit by bit. */
+  get hasReaders(): boolean {
+    return this.#readers.size > 0;
+  }
+
+  /** Calls `takeRest` before the block changes. Returns the function that ends that. O(1). */
+  watch(handle: DeviceAllocation, takeRest: () => void): () => void {
+    const { key } = handle;
+    const readers = this.#readers.get(key) ?? new Set();
+    this.#readers.set(key, readers);
+    readers.add(takeRest);
+    return () => {
+      readers.delete(takeRest);
+      if (readers.size === 0 && this.#readers.get(key) === readers) this.#readers.delete(key);
+    };
+  }
+
+  /** Who reads a block bit by bit takes the rest now; of every block where none is told. */
+  takeRest(key?: BlockKey): void {
+    const sets = key === undefined ? this.#readers.values() : [this.#readers.get(key) ?? []];
+    // Each ends its watch meanwhile.
+    for (const takeRest of Array.from(sets, (readers) => [...readers]).flat()) takeRest();
   }
 
   isLent(handle: DeviceAllocation): boolean {
     return this.#lent.size > 0 && this.#lent.has(handle.row);
+  }
+
+  /** Whether somebody outside of Moorage may write the block, unseen. */
+  isExposed(handle: DeviceAllocation): boolean {
+    return handle.region.kind === "foreign" || this.isLent(handle);
   }
 
   /** Keeps a block in its place until it was given back as often as it was lent. */

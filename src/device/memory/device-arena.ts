@@ -133,6 +133,7 @@ export class DeviceArena extends DeviceRegion {
       table.references[before.row]!++;
       return before;
     }
+    table.takeRest(block.ownKey);
     // What is lost has no memory to hand over, and what is lent stays where somebody knows it to be.
     const isLost = table.node[row] === lostNode;
     const own = this.#pageOf.get(row);

@@ -100,6 +100,7 @@ export class DeviceHeap extends DeviceRegion {
     const slab = this.#pool.slab(table.slab[row]!);
     // A buffer that is too large to be bound whole has one block: what it left would be nobody's.
     if (slab.isWide) return null;
+    table.willChange(block.key);
     const oldExtent = table.extent[row]!;
     if (!slab.allocator.resize(node, Math.ceil(byteLength / slab.granuleBytes))) return null;
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;
@@ -132,6 +133,7 @@ export class DeviceHeap extends DeviceRegion {
     this.table.references[row]!--;
     if (this.table.references[row]! > 0) return;
     this.observer?.freed(this, block);
+    this.table.willChange(block.ownKey);
     const node = this.table.node[row]!;
     if (node !== lostNode) {
       this.ledger.freed(block.byteLength, this.table.extent[row]! - block.byteLength);

@@ -2,7 +2,11 @@
 
 import { OutOfMemoryError } from "../../host/errors.ts";
 import type { MoorageError } from "../../host/errors.ts";
-import type { MappableBuffer, MappableSource, PinnedDirection } from "../../host/pinned-block.ts";
+import type {
+  MappableBuffer,
+  MappableSource,
+  PinnedDirection,
+} from "../../host/pinned/pinned-block.ts";
 import { bufferUsage } from "./gpu-constants.ts";
 import type { GpuMemory } from "./gpu-memory.ts";
 
@@ -91,12 +95,12 @@ export class MappableGpuBuffer implements MappableBuffer {
     );
   }
 
-  mapAsync(mode: number): Promise<unknown> {
-    return this.#during(this.gpu.mapAsync(mode));
+  mapAsync(mode: number, byteLength = this.size): Promise<unknown> {
+    return this.#during(this.gpu.mapAsync(mode, 0, byteLength));
   }
 
-  getMappedRange(): ArrayBuffer {
-    return this.gpu.getMappedRange();
+  getMappedRange(byteLength = this.size): ArrayBuffer {
+    return this.gpu.getMappedRange(0, byteLength);
   }
 
   unmap(): void {

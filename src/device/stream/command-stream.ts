@@ -167,9 +167,12 @@ export class CommandStream {
   dispatch(dispatch: Dispatch, wordCount: number): void {
     this.requireDevice();
     const { blocks, kernel } = dispatch;
+    // Who takes the rest of what is overwritten may have to dispatch a copy, with parameters of its own.
+    const words = this.#table.hasReaders ? this.words.slice(0, wordCount) : null;
     for (let output = kernel.inputCount; output < blocks.length; output++) {
-      this.#table.forgetSource(blocks[output]!.key);
+      this.#table.willChange(blocks[output]!.key);
     }
+    if (words !== null) this.words.set(words);
     if (this.#held.isHolding) return this.#hold(dispatch, wordCount);
     if (
       this.#table.failures.size > 0 &&

@@ -55,7 +55,7 @@ export class Copies {
   ): CopyTicket {
     const { requireDevice, table, recorder } = this.#parts;
     requireDevice();
-    table.forgetSource(target.key);
+    table.willChange(target.key);
     const mended = isMending ? target.key : noKey;
     return this.#copy(target, mended, source, (slab, offset, extent) => {
       const start = offset + byteOffset;
@@ -82,6 +82,33 @@ export class Copies {
         .copies()
         .copyBufferToBuffer(slab.buffer, offset + byteOffset, target.gpu, targetOffset, byteLength);
     });
+  }
+
+  /**
+   * Copies bytes of a block to the start of a buffer, behind what is recorded, and submits all of it.
+   * False, and nothing has happened, where something waits or has failed: {@link toBuffer} says what.
+   */
+  submitToBuffer(
+    source: DeviceAllocation,
+    byteOffset: number,
+    target: GPUBuffer,
+    byteLength: number,
+  ): boolean {
+    const { table, pool, recorder, held } = this.#parts;
+    this.#parts.requireDevice();
+    const { row } = source;
+    if (held.isHolding || table.failures.size > 0 || table.node[row] === lostNode) return false;
+    const slab = pool.slab(table.slab[row]!);
+    if (slab.failure !== null) return false;
+    const start = table.offset[row]! + byteOffset;
+    if (recorder.hasWork) {
+      // Nothing else joins this batch: its last use of the slab need not be noted.
+      recorder.copies().copyBufferToBuffer(slab.buffer, start, target, 0, byteLength);
+      this.#parts.submit();
+    } else {
+      recorder.submitCopy(slab.buffer, start, target, byteLength);
+    }
+    return true;
   }
 
   #copy(
@@ -138,7 +165,7 @@ export class Copies {
     const from = origin === null ? null : pool.slab(origin.slab);
     // A wrapped buffer may be there twice.
     if (slab.buffer === from?.buffer) return false;
-    table.forgetSource(target.key);
+    table.willChange(target.key);
     const keys = source === null ? [target.key] : [source.key, target.key];
     this.#whenFree(() => {
       const failure =
@@ -205,7 +232,7 @@ export class Copies {
     const { requireDevice, table, pool, held } = this.#parts;
     requireDevice();
     const { row, key } = target;
-    table.forgetSource(key);
+    table.willChange(key);
     // A slab that was refused may have a successor with its index: asked now, while the row is ours.
     if (table.node[row] === lostNode) return;
     const slab = pool.slab(table.slab[row]!);

@@ -7,6 +7,8 @@ import type { Variant } from "./kernel.ts";
 import type { Dispatch, Launcher } from "./launch.ts";
 import type { ParameterRing } from "./parameter-ring.ts";
 
+const readDescriptor: GPUCommandEncoderDescriptor = { label: "moorage read" };
+
 export class Recorder {
   /** Dispatches recorded so far. */
   dispatchCount = 0;
@@ -119,6 +121,15 @@ export class Recorder {
     this.#before ??= this.#device.createCommandEncoder({ label: `moorage uploads ${this.batch}` });
     this.#opened();
     return this.#before;
+  }
+
+  /** Submits a copy as a batch of its own: there is none open. */
+  submitCopy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, byteLength: number): void {
+    const encoder = this.#device.createCommandEncoder(readDescriptor);
+    encoder.copyBufferToBuffer(source, sourceOffset, target, 0, byteLength);
+    this.#device.queue.submit([encoder.finish()]);
+    this.submitCount++;
+    this.batch++;
   }
 
   /** Submits the batch, if there is one. */

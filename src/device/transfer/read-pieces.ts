@@ -1,25 +1,38 @@
 /**
- * Large reads, piece by piece: the host takes one piece out of its mapping while the device copies the
- * next. With staging for all pieces they are recorded at once; with less, through a window that turns:
+ * Large reads, piece by piece, through a few buffers that take turns: the host takes one piece out of its
+ * mapping while the device copies the next ones, and a buffer that was just used is warm in the caches.
  *
- *     device ─▶ [piece 0] mapped ─▶ taken ─▶ staging is free again
+ *     device ─▶ [piece 0] mapped ─▶ taken ─▶ its buffer copies piece 4
  *            ─▶ [piece 1] in flight
+ *
+ * A read shows memory as it was when it was asked for. So the block is watched as long as pieces of it are
+ * not recorded: before it is written, moved to another owner or freed, the rest is recorded at once, into
+ * as many buffers as that takes, and where there are not so many, into scratch on the device.
  */
 
-import type { PinnedBlock } from "../../host/pinned-block.ts";
+import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import { requireAlive } from "../../host/region.ts";
 import { MiB } from "../../host/units.ts";
-import type { DeviceAllocation } from "../memory/block-table.ts";
+import type { BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
-import type { CopyTicket } from "../stream/held-work.ts";
+import { readError } from "./read-error.ts";
 import type { ReadStaging } from "./read-staging.ts";
 import type { TransferControl } from "./transfer.ts";
+import { unlessAborted } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
+
+/** Scratch that holds a block's bytes as they are now. */
+export interface Snapshot {
+  readonly block: DeviceAllocation;
+  end(): void;
+}
 
 export interface PieceReadParts {
   readonly stream: CommandStream;
   readonly staging: ReadStaging;
+  readonly table: BlockTable;
+  readonly snapshot: (block: DeviceAllocation) => Snapshot;
 }
 
 /** A range of a block, from a word on. */
@@ -36,160 +49,217 @@ export interface PieceSource {
  */
 export type ByteConsumer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
 
-/** Pieces under way at one time: one is taken while the others are copied and mapped. */
-const windowPieces = 4;
+export interface PieceReadOptions {
+  readonly control?: TransferControl;
+  /** No more staging than this, and each piece as it is when it is copied: nothing is watched. */
+  readonly windowBytes?: number;
+}
+
+/** Buffers that take turns: one is emptied while the others are copied to and mapped. */
+const turnCount = 4;
+
+/** Up to this, a tensor is one piece. */
+export const atOnceBytes = 2 * MiB;
 
 const leastPieceBytes = 256;
 
 /** The least that a window can have. */
-export const leastWindowBytes = windowPieces * leastPieceBytes;
+export const leastWindowBytes = turnCount * leastPieceBytes;
+
+// GPUMapMode by value: WebGPU's globals may be absent.
+const mapRead = 1;
 
 /** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
-function pieceBytesOf(byteLength: number, { pinned }: ReadStaging, windowBytes?: number): number {
+function pieceBytesOf(
+  byteLength: number,
+  { pinned }: ReadStaging,
+  windowBytes: number | undefined,
+): number {
   const wanted =
     windowBytes === undefined
-      ? byteLength > 16 * MiB
-        ? 4 * MiB
-        : MiB
-      : Math.floor(windowBytes / windowPieces / leastPieceBytes) * leastPieceBytes;
+      ? ordinaryPieceBytes(byteLength)
+      : Math.floor(windowBytes / turnCount / leastPieceBytes) * leastPieceBytes;
   // Who takes the bytes may read something else meanwhile: half is left over for that.
-  const share = pinned.budgetBytes / (windowBytes === undefined ? 1 : 2) / windowPieces;
+  const share = pinned.budgetBytes / (windowBytes === undefined ? 1 : 2) / turnCount;
   const most = Math.floor(share / leastPieceBytes) * leastPieceBytes;
-  return Math.max(leastPieceBytes, Math.min(wanted, most));
+  return Math.min(Math.max(leastPieceBytes, Math.min(wanted, most)), wordBytes(byteLength));
 }
 
-/** Staging for all pieces; `null` where there is not enough. */
-export function slotsForAll(
-  staging: ReadStaging,
-  { byteLength, label }: PieceSource,
-): PinnedBlock[] | null {
-  const pieceBytes = pieceBytesOf(byteLength, staging);
-  const slots: PinnedBlock[] = [];
-  while (slots.length * pieceBytes < byteLength) {
-    const slot = staging.take(pieceBytes, label);
-    if (slot === null) {
-      for (const other of slots) staging.release(other);
-      return null;
-    }
-    slots.push(slot);
-  }
-  return slots;
+function ordinaryPieceBytes(byteLength: number): number {
+  if (byteLength <= atOnceBytes) return byteLength;
+  return byteLength > 8 * MiB ? 2 * MiB : MiB;
 }
 
 /** A piece whose copy is recorded. */
-interface Under {
-  readonly slot: PinnedBlock;
-  readonly ticket: CopyTicket;
-  readonly mapping: Promise<void>;
+interface Piece {
+  readonly slot: PinnedSlot;
+  readonly mapped: Promise<unknown>;
   readonly offset: number;
-  readonly length: number;
+  readonly byteLength: number;
 }
 
-function record(
-  { stream }: PieceReadParts,
-  source: PieceSource,
-  slot: PinnedBlock,
-  offset: number,
-): Under {
-  const length = Math.min(slot.byteLength, source.byteLength - offset);
-  const ticket = stream.copies.toBuffer(
-    source.block,
-    source.byteOffset + offset,
-    gpuBuffer(slot.receive()),
-    0,
-    wordBytes(length),
-  );
-  const mapping = slot.map();
-  // Where an earlier one fails, nobody listens to this one.
-  mapping.catch(() => {});
-  return { slot, ticket, mapping, offset, length };
-}
-
-async function taken(
-  { stream }: PieceReadParts,
-  { slot, ticket, mapping, offset, length }: Under,
-  take: ByteConsumer,
-): Promise<void> {
-  await mapping;
-  if (ticket.failure !== null) throw ticket.failure;
-  if (!stream.pipelines.isVerified) await stream.pipelines.verify();
-  const use = slot.use();
-  try {
-    const result = take(use.bytes().subarray(0, length), offset);
-    if (result instanceof Promise) await result;
-  } finally {
-    use.dispose();
-  }
-}
-
-/** With staging for all pieces, which ends here: the bytes are those of the time of the call. */
-export async function readAtOnce(
-  parts: PieceReadParts,
-  source: PieceSource,
-  slots: readonly PinnedBlock[],
-  take: ByteConsumer,
-  control?: TransferControl,
-): Promise<void> {
-  const left = [...slots];
-  try {
-    const pieceBytes = slots[0]!.byteLength;
-    const pieces = slots.map((slot, index) => record(parts, source, slot, index * pieceBytes));
-    control?.submitted(source.byteLength);
-    for (const piece of pieces) {
-      await taken(parts, piece, take);
-      parts.staging.release(left.shift()!);
-    }
-  } finally {
-    for (const slot of left) parts.staging.release(slot);
-  }
-}
-
-/** With as much staging as there is: each piece has the bytes of the time when it is copied. */
-export async function readThroughWindow(
+/** Reads a range of a block. Rejects with what `take` throws, and with what the device refuses. O(bytes). */
+export async function readPieces(
   parts: PieceReadParts,
   source: PieceSource,
   take: ByteConsumer,
-  control?: TransferControl,
-  windowBytes?: number,
+  options: PieceReadOptions = {},
 ): Promise<void> {
-  const { staging } = parts;
-  const { byteLength, label } = source;
-  const pieceBytes = Math.min(
-    pieceBytesOf(byteLength, staging, windowBytes),
-    wordBytes(byteLength),
-  );
-  const underWay: Under[] = [];
-  const finishOldest = async (): Promise<void> => {
-    const piece = underWay[0]!;
-    await taken(parts, piece, take);
-    underWay.shift();
-    staging.release(piece.slot);
-  };
+  const read = new PieceRead(parts, source, options);
   try {
-    for (let offset = 0; offset < byteLength;) {
-      control?.signal.throwIfAborted();
-      const slot =
-        underWay.length < windowPieces
-          ? (staging.take(pieceBytes, label) ??
-            (underWay.length === 0 ? await staging.room(pieceBytes, label, control?.signal) : null))
-          : null;
-      if (slot === null) {
-        await finishOldest();
-        continue;
-      }
+    await read.run(take);
+  } finally {
+    read.close();
+  }
+}
+
+class PieceRead {
+  readonly #parts: PieceReadParts;
+  readonly #source: PieceSource;
+  readonly #control: TransferControl | undefined;
+  readonly #pieceBytes: number;
+  /** The source's, or what holds its bytes. */
+  #block: DeviceAllocation;
+  #snapshot: Snapshot | null = null;
+  /** Recorded, the oldest first. */
+  readonly #pieces: Piece[] = [];
+  /** The first byte that is not recorded. */
+  #next = 0;
+  /** Why the rest could not be recorded. */
+  #failure: unknown = null;
+  #unwatch: () => void = () => {};
+
+  constructor(parts: PieceReadParts, source: PieceSource, options: PieceReadOptions) {
+    const { control, windowBytes } = options;
+    this.#parts = parts;
+    this.#source = source;
+    this.#control = control;
+    this.#pieceBytes = pieceBytesOf(source.byteLength, parts.staging, windowBytes);
+    this.#block = source.block;
+    if (windowBytes === undefined) this.#watch();
+  }
+
+  #watch(): void {
+    const { table } = this.#parts;
+    const { block } = this.#source;
+    // Who only shows another's memory may end before it.
+    this.#block = table.ownerOf(block) ?? block;
+    this.#unwatch = table.watch(this.#block, () => this.#recordRest());
+  }
+
+  /** Takes every piece in order. */
+  async run(take: ByteConsumer): Promise<void> {
+    const { staging, stream } = this.#parts;
+    const { byteLength } = this.#source;
+    // In the task of the call: what is recorded after it must not show, where nothing can be watched.
+    this.#fill();
+    if (this.#parts.table.isExposed(this.#block)) this.#recordRest();
+    while (this.#pieces.length > 0 || this.#next < byteLength) {
+      this.#control?.signal.throwIfAborted();
+      if (this.#failure !== null) throw this.#failure;
+      if (this.#pieces.length === 0) await this.#room();
+      this.#fill();
+      const piece = this.#pieces[0];
+      if (piece === undefined) continue;
       try {
-        control?.signal.throwIfAborted();
-        requireAlive(source.block, source.block.region);
-        underWay.push(record(parts, source, slot, offset));
-      } catch (error) {
-        staging.release(slot);
-        throw error;
+        await piece.mapped;
+      } catch (cause) {
+        throw readError(stream, this.#source.label, cause);
       }
-      offset += pieceBytes;
-      control?.submitted(Math.min(offset, byteLength));
+      if (!stream.pipelines.isVerified) await stream.pipelines.verify();
+      const memory = piece.slot.buffer.getMappedRange(wordBytes(piece.byteLength));
+      const taken = take(new Uint8Array(memory, 0, piece.byteLength), piece.offset);
+      if (taken instanceof Promise) await taken;
+      this.#pieces.shift();
+      piece.slot.buffer.unmap();
+      if (this.#next < byteLength && this.#control?.signal.aborted !== true)
+        this.#recordInto(piece.slot);
+      else staging.takeSlotBack(piece.slot, this.#pieceBytes);
     }
-    while (underWay.length > 0) await finishOldest();
-  } finally {
-    for (const { slot } of underWay) staging.release(slot);
+  }
+
+  /** Waits until there may be staging again. */
+  async #room(): Promise<void> {
+    const { staging } = this.#parts;
+    const waiting = staging.nextSlot(this.#pieceBytes, this.#source.label);
+    await (this.#control === undefined ? waiting : unlessAborted(this.#control.signal, waiting));
+  }
+
+  /** Records pieces into buffers that are at hand, as far as they may be under way together. */
+  #fill(): void {
+    while (this.#pieces.length < turnCount && this.#recordNext());
+  }
+
+  #recordNext(): boolean {
+    if (this.#next >= this.#source.byteLength || this.#failure !== null) return false;
+    const slot = this.#parts.staging.lendSlot(this.#pieceBytes, this.#source.label);
+    if (slot !== null) this.#recordInto(slot);
+    return slot !== null;
+  }
+
+  #recordInto(slot: PinnedSlot): void {
+    const { byteOffset, byteLength } = this.#source;
+    const { stream, staging } = this.#parts;
+    const offset = this.#next;
+    const length = Math.min(this.#pieceBytes, byteLength - offset);
+    const bytes = wordBytes(length);
+    let mapped: Promise<unknown>;
+    try {
+      requireAlive(this.#block, this.#block.region);
+      const buffer = gpuBuffer(slot.buffer);
+      const start = byteOffset + offset;
+      if (stream.copies.submitToBuffer(this.#block, start, buffer.gpu, bytes)) {
+        mapped = buffer.mapAsync(mapRead, bytes);
+      } else {
+        const ticket = stream.copies.toBuffer(this.#block, start, buffer, 0, bytes);
+        mapped = stream.whenSubmitted(true).then(() => {
+          if (ticket.failure !== null) throw ticket.failure;
+          return buffer.mapAsync(mapRead, bytes);
+        });
+      }
+    } catch (error) {
+      staging.takeSlotBack(slot, this.#pieceBytes);
+      throw error;
+    }
+    // Where an earlier one fails, nobody listens to this one.
+    mapped.catch(() => {});
+    this.#pieces.push({ slot, mapped, offset, byteLength: length });
+    this.#next = offset + length;
+    this.#control?.submitted(this.#next);
+    if (this.#next >= byteLength) this.#unwatch();
+  }
+
+  /** The block changes: what is left is recorded now. Never throws, because somebody else's work is next. */
+  #recordRest(): void {
+    this.#unwatch();
+    try {
+      while (this.#recordNext());
+      if (this.#next >= this.#source.byteLength || this.#failure !== null) return;
+      this.#snapshot = this.#parts.snapshot(this.#block);
+      this.#block = this.#snapshot.block;
+    } catch (error) {
+      this.#failure = error;
+    }
+  }
+
+  /** Gives everything back: what is under way when it has arrived. */
+  close(): void {
+    this.#unwatch();
+    this.#snapshot?.end();
+    const { staging } = this.#parts;
+    for (const { slot, mapped } of this.#pieces) {
+      // Counted as a read: who closes the runtime waits for it.
+      staging.readingCount++;
+      const back = (isMapped: boolean): void => {
+        if (isMapped) slot.buffer.unmap();
+        else slot.state = "lost";
+        staging.takeSlotBack(slot, this.#pieceBytes);
+        staging.ended();
+      };
+      mapped.then(
+        () => back(true),
+        () => back(false),
+      );
+    }
   }
 }

@@ -1,11 +1,14 @@
 /** Staging of reads: taken where there is some, waited for where other reads will give it back. */
 
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
-import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import type { PinnedBlock, PinnedRequest, PinnedSlot } from "../../host/pinned/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
 import { unlessAborted } from "./transfer.ts";
 
 export class ReadStaging {
   readonly pinned: PinnedHeap;
+  /** Reads under way, however they go, and who waits for the end of the last. */
+  readingCount = 0;
+  readonly #idle: (() => void)[] = [];
   /** Reads that hold staging, and those that wait for it. */
   #held = 0;
   readonly #waiting: (() => void)[] = [];
@@ -25,6 +28,38 @@ export class ReadStaging {
     return taken.value;
   }
 
+  /** A read that {@link readingCount} counted has ended. */
+  ended(): void {
+    this.readingCount--;
+    if (this.readingCount === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Settles when nothing is being read. */
+  async settled(): Promise<void> {
+    while (this.readingCount > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /**
+   * Staging without a handle: pooled, or a new buffer that is named by `label` where that is told. `null`
+   * where there is none now. O(1).
+   */
+  lendSlot(byteLength: number, label: string | null = null): PinnedSlot | null {
+    const slot = this.pinned.lend(byteLength, label);
+    if (slot !== null) this.#held++;
+    return slot;
+  }
+
+  /** The end of {@link lendSlot}; who waits may have it. */
+  takeSlotBack(slot: PinnedSlot, byteLength: number): void {
+    this.#held--;
+    this.pinned.takeBack(slot, byteLength);
+    if (this.#waiting.length > 0) this.#wake();
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
   /** Staging that other reads give back, or what is in flight. */
   async room(byteLength: number, label: string, signal?: AbortSignal): Promise<PinnedBlock> {
     for (;;) {
@@ -42,6 +77,13 @@ export class ReadStaging {
     }
   }
 
+  /** Settles when there may be a slot to be lent; rejects where nobody will give one back. */
+  async nextSlot(byteLength: number, label: string): Promise<void> {
+    const released = this.nextRelease();
+    if (released !== null) return await released;
+    this.pinned.free(await this.pinned.allocAsync(requestOf(byteLength, label)));
+  }
+
   /** Settles when a read gives staging back; `null` where none holds any. */
   nextRelease(): Promise<void> | null {
     if (this.#held === 0) return null;
@@ -52,7 +94,7 @@ export class ReadStaging {
   release(block: PinnedBlock): void {
     this.#held--;
     this.pinned.free(block);
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#wake();
   }
 
   /** What is lent ends by its borrower's doing: nobody waits for it. */

@@ -110,14 +110,14 @@ export async function readTo(
     }
     const byteLength = layout.count * elementBytes;
     const byteOffset = held.layout.offset * elementBytes;
-    await context.readbacks.readWindow(
+    await context.readbacks.readPieces(
       { block: held.allocation, byteOffset, byteLength, label },
       async (piece, offset) => {
         await sink.take(piece, offset);
         onProgress?.(offset + piece.length, byteLength);
       },
-      windowBytes,
       control,
+      windowBytes,
     );
     await sink.finish();
   } catch (error) {

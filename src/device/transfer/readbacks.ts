@@ -4,29 +4,24 @@
  * call does not show, even where the copy has to wait for room.
  */
 
-import { arrayOver, dtypeInfo, newArray } from "../../host/dtype.ts";
+import { arrayOver, dtypeInfo, unfilledArray } from "../../host/dtype.ts";
 import type { ArrayOf, DType } from "../../host/dtype.ts";
-import { DeviceError, MoorageError } from "../../host/errors.ts";
-import type { PinnedBlock } from "../../host/pinned-block.ts";
-import type { PinnedHeap } from "../../host/pinned-heap.ts";
-import { MiB } from "../../host/units.ts";
+import { MoorageError } from "../../host/errors.ts";
+import type { PinnedBlock } from "../../host/pinned/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
 import type { AnyTensor } from "../executor.ts";
 import { ReadLease } from "../lease.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
-import { readAtOnce, readThroughWindow, slotsForAll } from "./read-pieces.ts";
-import type { ByteConsumer, PieceSource } from "./read-pieces.ts";
+import { QuickReads } from "./quick-reads.ts";
+import { readError } from "./read-error.ts";
+import { atOnceBytes, readPieces } from "./read-pieces.ts";
+import type { ByteConsumer, PieceReadParts, PieceSource, Snapshot } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
 import type { TransferControl } from "./transfer.ts";
 import { wordBytes } from "./transfers.ts";
-
-/** Scratch that holds a block's bytes as they are now. */
-export interface Snapshot {
-  readonly block: DeviceAllocation;
-  end(): void;
-}
 
 /** A contiguous tensor's place in the buffer that is mapped. */
 interface Piece {
@@ -47,79 +42,41 @@ interface Mapped {
   readonly pieces: readonly Piece[];
 }
 
-/** Above this, a tensor is read in pieces; above half of the budget for staging too. */
-const atOnceBytes = 2 * MiB;
-
 /** Ranges of a mapped buffer start at multiples of this. */
 const mapAlignment = 8;
 
 export class Readbacks {
   readonly #stream: CommandStream;
   readonly #snapshot: (block: DeviceAllocation) => Snapshot;
-  /** Reads under way, and who waits for their end. */
-  #readingCount = 0;
-  #idle: (() => void)[] = [];
   readonly staging: ReadStaging;
-  readonly #atOnceBytes: number;
+  readonly quick: QuickReads;
+  readonly #pieceParts: PieceReadParts;
 
-  constructor(
-    stream: CommandStream,
-    pinned: PinnedHeap,
-    snapshot: (block: DeviceAllocation) => Snapshot,
-  ) {
+  constructor(parts: Omit<PieceReadParts, "staging">, pinned: PinnedHeap) {
+    const { stream, snapshot } = parts;
     this.#stream = stream;
-    this.staging = new ReadStaging(pinned);
-    this.#atOnceBytes = Math.min(atOnceBytes, pinned.budgetBytes / 2);
     this.#snapshot = snapshot;
+    this.staging = new ReadStaging(pinned);
+    this.#pieceParts = { ...parts, staging: this.staging };
+    this.quick = new QuickReads({
+      stream,
+      staging: this.staging,
+      mostBytes: Math.min(atOnceBytes, pinned.budgetBytes / 4),
+      otherwise: (tensor, target) => this.#inPieces(tensor, target),
+    });
   }
 
-  /** The elements of one contiguous tensor that starts on a word. */
-  read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
-    const { dtype, layout } = tensor;
-    if (bytesOf(tensor) > this.#atOnceBytes)
-      return this.readAll([tensor]).then(([all]) => all as ArrayOf[D]);
-    return this.#one(tensor, (memory) =>
-      // A copy of the range is not filled with zeros first, as a new array is.
-      arrayOver(dtype, memory.slice(0, bytesOf(tensor)), 0, layout.count),
-    );
-  }
-
-  /**
-   * One copy, one mapping, and what `take` makes of the mapped memory: what most reads are, in few
-   * steps, because the steps are most of what a small read costs.
-   */
-  async #one<R>(tensor: AnyTensor, take: (memory: ArrayBuffer) => R): Promise<R> {
-    const { block, label } = tensor;
-    const byteLength = bytesOf(tensor);
-    this.#readingCount++;
-    let slot: PinnedBlock | null = null;
-    let ticket: CopyTicket | null = null;
-    try {
-      slot = this.staging.take(byteLength, label);
-      if (slot === null) return await this.#oneLater(tensor, take);
-      ticket = this.#copy({ tensor, byteOffset: 0, byteLength }, block, slot);
-      // Submits in the task of the call, not after an await: the end of the task has nothing to do then.
-      await slot.map();
-      if (ticket.failure !== null) throw ticket.failure;
-      const { pipelines } = this.#stream;
-      if (!pipelines.isVerified) await pipelines.verify();
-      return take(slot.memory());
-    } catch (cause) {
-      throw this.#readError(label, ticket?.failure ?? cause);
-    } finally {
-      if (slot !== null) this.staging.release(slot);
-      this.#ended();
-    }
-  }
-
-  /** The same where there is no staging yet. */
-  async #oneLater<R>(tensor: AnyTensor, take: (memory: ArrayBuffer) => R): Promise<R> {
-    const { pinned } = await this.#map([tensor]);
-    try {
-      return take(pinned.memory());
-    } finally {
-      this.staging.release(pinned);
-    }
+  /** One tensor, where it is large, where something has to wait, or where there is no staging yet. */
+  async #inPieces<D extends DType>(
+    tensor: AnyTensor<D>,
+    target: ArrayOf[D] | null,
+  ): Promise<ArrayOf[D]> {
+    const { block, label, dtype, layout } = tensor;
+    const data = target ?? unfilledArray(dtype, layout.count);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const source = { block, byteOffset: startOf(tensor), byteLength: bytesOf(tensor), label };
+    await readPieces(this.#pieceParts, source, (piece, offset) => bytes.set(piece, offset));
+    return data;
   }
 
   /** The elements of contiguous tensors that start on a word: one submission, one mapping for all. */
@@ -129,14 +86,8 @@ export class Readbacks {
 
   async #readAll(tensors: readonly AnyTensor[]): Promise<ArrayOf[DType][]> {
     if (tensors.length === 0) return [];
-    const [only] = tensors;
-    if (tensors.length > 1 && this.#isTooMuch(tensors)) {
-      return await Promise.all(tensors.map((tensor) => this.read(tensor)));
-    }
-    if (tensors.length === 1 && bytesOf(only!) > this.#atOnceBytes) {
-      const data = newArray(only!.dtype, only!.layout.count);
-      await this.#readInto(only!, data);
-      return [data];
+    if (tensors.length === 1 || this.#isTooMuch(tensors)) {
+      return await Promise.all(tensors.map((tensor) => this.quick.read(tensor, null)));
     }
     const { pinned, pieces } = await this.#map(tensors);
     try {
@@ -157,66 +108,25 @@ export class Readbacks {
     return bytes > this.staging.pinned.budgetBytes / 2;
   }
 
-  /** The elements of one into an array that is there. */
-  readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
-    return this.#track(this.#readInto(tensor, target));
-  }
-
-  async #readInto<D extends DType>(tensor: AnyTensor<D>, target: ArrayOf[D]): Promise<void> {
-    const { block, label } = tensor;
-    const { byteOffset, byteLength } = target;
-    if (bytesOf(tensor) > this.#atOnceBytes) {
-      const bytes = new Uint8Array(target.buffer, byteOffset, byteLength);
-      const source = { block, byteOffset: startOf(tensor), byteLength, label };
-      await this.#readPieces(source, (piece, offset) => bytes.set(piece, offset));
-      return;
-    }
-    await this.#one(tensor, (memory) => {
-      target.set(arrayOver(tensor.dtype, memory, 0, tensor.layout.count));
-    });
-  }
-
-  /** Bytes of a block, piece by piece, as they are at the time of the call. */
-  readPieces(source: PieceSource, take: ByteConsumer, control?: TransferControl): Promise<void> {
-    return this.#track(this.#readPieces(source, take, control));
-  }
-
-  async #readPieces(
+  /**
+   * Bytes of a block, piece by piece, as they are at the time of the call; through a window, each piece as
+   * it is when it is copied.
+   */
+  async readPieces(
     source: PieceSource,
     take: ByteConsumer,
-    control?: TransferControl,
-  ): Promise<void> {
-    const parts = { stream: this.#stream, staging: this.staging };
-    let snapshot: Snapshot | null = null;
-    try {
-      const slots = slotsForAll(this.staging, source);
-      if (slots !== null) {
-        await readAtOnce(parts, source, slots, take, control);
-      } else {
-        snapshot = this.#snapshot(source.block);
-        await readThroughWindow(parts, { ...source, block: snapshot.block }, take, control);
-      }
-    } catch (cause) {
-      throw this.#pieceError(source.label, cause, control);
-    } finally {
-      snapshot?.end();
-    }
-  }
-
-  /** Bytes of a block through a window, each piece as it is when it is copied. */
-  readWindow(
-    source: PieceSource,
-    take: ByteConsumer,
-    windowBytes: number,
     control: TransferControl,
+    windowBytes?: number,
   ): Promise<void> {
-    const parts = { stream: this.#stream, staging: this.staging };
-    const reading = readThroughWindow(parts, source, take, control, windowBytes);
-    return this.#track(
-      reading.catch((cause: unknown) => {
-        throw this.#pieceError(source.label, cause, control);
-      }),
-    );
+    const options = { control, ...(windowBytes !== undefined && { windowBytes }) };
+    try {
+      await this.#track(readPieces(this.#pieceParts, source, take, options));
+    } catch (cause) {
+      // What stopped a transfer, or what its consumer threw, is told as it is.
+      const isStop = control.signal.aborted && cause === control.signal.reason;
+      if (isStop || !(cause instanceof MoorageError)) throw cause;
+      throw readError(this.#stream, source.label, cause);
+    }
   }
 
   /** The elements where the device put them: nothing is copied on the host. */
@@ -233,25 +143,12 @@ export class Readbacks {
   }
 
   async #track<T>(reading: Promise<T>): Promise<T> {
-    this.#readingCount++;
+    this.staging.readingCount++;
     try {
       return await reading;
     } finally {
-      this.#ended();
+      this.staging.ended();
     }
-  }
-
-  #ended(): void {
-    this.#readingCount--;
-    if (this.#readingCount > 0) return;
-    const idle = this.#idle;
-    this.#idle = [];
-    for (const resolve of idle) resolve();
-  }
-
-  /** Settles when nothing is being read. */
-  async settled(): Promise<void> {
-    while (this.#readingCount > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   async #map(tensors: readonly AnyTensor[]): Promise<Mapped> {
@@ -280,7 +177,7 @@ export class Readbacks {
       return { pinned: pinned.block, pieces };
     } catch (cause) {
       this.staging.release(pinned.block);
-      throw this.#readError(label, cause);
+      throw readError(this.#stream, label, cause);
     }
   }
 
@@ -325,24 +222,6 @@ export class Readbacks {
     const start = startOf(tensor);
     const target = gpuBuffer(pinned.receive());
     return this.#stream.copies.toBuffer(block, start, target, byteOffset, wordBytes(byteLength));
-  }
-
-  /** What stopped a transfer, or what its consumer threw, is told as it is. */
-  #pieceError(label: string, cause: unknown, control: TransferControl | undefined): unknown {
-    if (control?.signal.aborted === true && cause === control.signal.reason) return cause;
-    if (control === undefined || cause instanceof MoorageError)
-      return this.#readError(label, cause);
-    return cause;
-  }
-
-  #readError(label: string, cause: unknown): MoorageError {
-    try {
-      this.#stream.requireDevice();
-    } catch (lost) {
-      if (lost instanceof MoorageError) return lost;
-    }
-    if (cause instanceof MoorageError) return cause;
-    return new DeviceError("DEVICE_ERROR", `"${label}" could not be read back`, { label, cause });
   }
 }
 

@@ -2,9 +2,9 @@
 
 import { InvalidArgumentError } from "../../host/errors.ts";
 import { shapeText } from "../../host/layout.ts";
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
-import type { PinnedHeap } from "../../host/pinned-heap.ts";
-import type { PinnedTensor } from "../../host/pinned-tensor.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
+import type { PinnedTensor } from "../../host/pinned/pinned-tensor.ts";
 import { foreignHandle } from "../../host/region.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";

@@ -10,8 +10,8 @@
  */
 
 import { alignUp } from "../../host/alignment.ts";
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
-import type { PinnedHeap } from "../../host/pinned-heap.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
+import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
 import { MiB } from "../../host/units.ts";
 
 /** A range of mapped memory that is to be filled. */

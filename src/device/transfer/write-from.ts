@@ -8,7 +8,7 @@
  */
 
 import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned-block.ts";
+import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";

@@ -1,11 +1,11 @@
 /** A tensor over pinned memory: what the host writes before an upload, or reads after a download. */
 
-import { arrayOver } from "./dtype.ts";
-import type { ArrayOf, DType } from "./dtype.ts";
-import { shapeText } from "./layout.ts";
-import type { Layout, Shape } from "./layout.ts";
+import { arrayOver } from "../dtype.ts";
+import type { ArrayOf, DType } from "../dtype.ts";
+import { shapeText } from "../layout.ts";
+import type { Layout, Shape } from "../layout.ts";
+import { deadHandle } from "../region.ts";
 import type { PinnedBlock, PinnedDirection, PinnedState } from "./pinned-block.ts";
-import { deadHandle } from "./region.ts";
 
 export interface PinnedTensorOptions<D extends DType = DType> {
   /** Elements along each axis. */

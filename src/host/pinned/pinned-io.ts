@@ -3,7 +3,7 @@
  * While they are under way the memory is held: freeing it, or handing it to the GPU, throws `IN_USE`.
  */
 
-import { InvalidArgumentError } from "./errors.ts";
+import { InvalidArgumentError } from "../errors.ts";
 import type { PinnedTensor } from "./pinned-tensor.ts";
 
 /** What can be read at a place: a file handle of Node, for one. */

@@ -11,12 +11,17 @@
  * A block that is disposed in flight is deferred: it goes back to the pool when the GPU is done.
  */
 
-import { Alignment, alignUp } from "./alignment.ts";
-import type { Duties } from "./diagnostics/duties.ts";
-import { dtypeInfo } from "./dtype.ts";
-import type { DType } from "./dtype.ts";
-import { LifetimeError, MoorageError, OutOfMemoryError } from "./errors.ts";
-import { byteSize, contiguousLayout } from "./layout.ts";
+import { Alignment, alignUp } from "../alignment.ts";
+import type { Duties } from "../diagnostics/duties.ts";
+import { dtypeInfo } from "../dtype.ts";
+import type { DType } from "../dtype.ts";
+import { LifetimeError, MoorageError, OutOfMemoryError } from "../errors.ts";
+import { byteSize, contiguousLayout } from "../layout.ts";
+import { checkRequest, doubleFree, foreignHandle, Region } from "../region.ts";
+import type { Result } from "../region.ts";
+import { settled } from "../settled.ts";
+import { RegionLedger } from "../statistics.ts";
+import type { RegionStats } from "../statistics.ts";
 import { PinnedBlock, PinnedSlot } from "./pinned-block.ts";
 import type {
   MappableBuffer,
@@ -24,13 +29,9 @@ import type {
   PinnedDirection,
   PinnedRequest,
 } from "./pinned-block.ts";
+import { hasFailed, PinnedPool } from "./pinned-pool.ts";
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
-import { checkRequest, doubleFree, foreignHandle, Region } from "./region.ts";
-import type { Result } from "./region.ts";
-import { settled } from "./settled.ts";
-import { RegionLedger } from "./statistics.ts";
-import type { RegionStats } from "./statistics.ts";
 
 // GPUMapMode by value: `host` knows no GPU globals.
 const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
@@ -58,22 +59,17 @@ export class PinnedHeap extends Region<PinnedBlock> {
   /** Live, pooled and in flight together never pass this. */
   readonly budgetBytes: number;
   readonly #ledger = new RegionLedger("pinned");
-  /** Free slots by direction and size. */
-  readonly #pool = {
-    upload: new Map<number, PinnedSlot[]>(),
-    readback: new Map<number, PinnedSlot[]>(),
-  };
-  #pooledBytes = 0;
+  readonly #pool = new PinnedPool((slot) => this.#destroy(slot));
   readonly #live = new Set<PinnedBlock>();
   readonly #deferred = new Set<Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #closed = false;
-  /** The least that was pooled since the last {@link decay}: so much nobody has wanted. */
-  #leastPooledBytes = 0;
   /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
   duties: Duties | null = null;
   /** @internal Told of memory that is short, and may free some. */
   onPressure: (event: PinnedPressure) => void = () => {};
+  /** @internal Told of a buffer that is kept for later. */
+  onPooled: () => void = () => {};
   readonly #softBytes: number;
   /** Who only tries has another way: nobody is troubled for it. */
   #isTrying = false;
@@ -110,7 +106,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     // A block starts at the start of its buffer, which is mapped at page granularity.
     checkRequest(request, this.label, Alignment.page);
     const size = sizeClass(byteLength);
-    const slot = this.#pooled(size, direction) ?? this.#create(size, direction, label);
+    const slot = this.#pool.take(size, direction) ?? this.#create(size, direction, label);
     this.#ledger.allocated(byteLength, size - byteLength);
     const block = new PinnedBlock(this, slot, byteLength, label);
     block.isInternal = request.isInternal ?? false;
@@ -119,20 +115,9 @@ export class PinnedHeap extends Region<PinnedBlock> {
     return block;
   }
 
-  #pooled(size: number, direction: PinnedDirection): PinnedSlot | undefined {
-    for (;;) {
-      const slot = this.#pool[direction].get(size)?.pop();
-      if (slot === undefined) return undefined;
-      this.#pooledBytes -= size;
-      this.#leastPooledBytes = Math.min(this.#leastPooledBytes, this.#pooledBytes);
-      if (!hasFailed(slot)) return slot;
-      this.#destroy(slot);
-    }
-  }
-
   #create(size: number, direction: PinnedDirection, label: string): PinnedSlot {
     if (this.#ledger.reserved + size > this.budgetBytes) {
-      this.trim(Math.max(0, this.#pooledBytes - (this.#ledger.reserved + size - this.budgetBytes)));
+      this.trim(Math.max(0, this.pooledBytes - (this.#ledger.reserved + size - this.budgetBytes)));
     }
     if (this.#ledger.reserved + size > this.#softBytes) this.#press(size);
     if (this.#ledger.reserved + size > this.budgetBytes) throw this.#refused(size, label);
@@ -221,6 +206,43 @@ export class PinnedHeap extends Region<PinnedBlock> {
     }
   }
 
+  /**
+   * @internal A readback buffer without a handle, for who takes and returns it by himself: a pooled one, or
+   * a new one named by `label` where that is told. `null` where there is none, and then nobody is troubled
+   * for it. O(1), and a buffer is created.
+   */
+  lend(byteLength: number, label: string | null): PinnedSlot | null {
+    const size = sizeClass(byteLength);
+    let slot = this.#pool.take(size, "readback");
+    if (slot === undefined && label !== null) slot = this.#tryCreate(size, "readback", label);
+    if (slot === undefined) return null;
+    this.#ledger.allocated(byteLength, size - byteLength);
+    this.observer?.allocated(this, slot, label ?? "read", byteLength);
+    return slot;
+  }
+
+  #tryCreate(size: number, direction: PinnedDirection, label: string): PinnedSlot | undefined {
+    const before = this.#isTrying;
+    this.#isTrying = true;
+    try {
+      return this.#create(size, direction, label);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      this.#ledger.retried();
+      return undefined;
+    } finally {
+      this.#isTrying = before;
+    }
+  }
+
+  /** @internal The end of {@link lend}: the slot is unmapped, or lost. O(1). */
+  takeBack(slot: PinnedSlot, byteLength: number): void {
+    this.observer?.freed(this, slot);
+    this.#ledger.freed(byteLength, slot.buffer.size - byteLength);
+    if (slot.state === "lost" || this.#closed || hasFailed(slot)) this.#destroy(slot);
+    else this.#recycle(slot);
+  }
+
   #defer(slot: PinnedSlot, size: number): void {
     this.#ledger.defer(size);
     const done: Promise<void> = this.map(slot, false).then(
@@ -243,13 +265,8 @@ export class PinnedHeap extends Region<PinnedBlock> {
       slot.range = null;
       slot.state = "in-flight";
     }
-    const { size } = slot.buffer;
-    const pool = this.#pool[slot.direction];
-    const list = pool.get(size);
-    if (list === undefined) pool.set(size, [slot]);
-    else list.push(slot);
-    slot.idle = true;
-    this.#pooledBytes += size;
+    this.#pool.put(slot);
+    this.onPooled();
   }
 
   #destroy(slot: PinnedSlot): void {
@@ -289,29 +306,17 @@ export class PinnedHeap extends Region<PinnedBlock> {
 
   /** Destroys pooled buffers until at most `keepBytes` of them are left. */
   trim(keepBytes: number): void {
-    for (const pool of [this.#pool.readback, this.#pool.upload]) {
-      for (const list of pool.values()) {
-        while (this.#pooledBytes > keepBytes) {
-          const slot = list.pop();
-          if (slot === undefined) break;
-          this.#pooledBytes -= slot.buffer.size;
-          this.#destroy(slot);
-        }
-      }
-    }
-    this.#leastPooledBytes = Math.min(this.#leastPooledBytes, this.#pooledBytes);
+    this.#pool.trim(keepBytes);
   }
 
   /** Destroys as many pooled buffers as nobody has used since the call before. Whether some are left. */
   decay(): boolean {
-    this.trim(this.#pooledBytes - Math.min(this.#leastPooledBytes, this.#pooledBytes));
-    this.#leastPooledBytes = this.#pooledBytes;
-    return this.#pooledBytes > 0;
+    return this.#pool.decay();
   }
 
   /** Bytes of buffers that are kept for later. */
   get pooledBytes(): number {
-    return this.#pooledBytes;
+    return this.#pool.byteLength;
   }
 
   /** Settles when nothing that was disposed is still in flight, and nobody reads or writes any block. */
@@ -380,16 +385,12 @@ export class PinnedHeap extends Region<PinnedBlock> {
   }
 }
 
-/** Whether the platform had no memory for the buffer, and said so later. */
-function hasFailed({ buffer }: PinnedSlot): boolean {
-  return buffer.failure !== undefined && buffer.failure !== null;
-}
-
 /**
  * The size of the buffer for a request: four classes in each doubling, so at most a quarter more
  * than asked, and multiples of 256 so that every mapping and copy alignment holds.
  */
 function sizeClass(byteLength: number): number {
-  const step = Math.max(256, 2 ** (Math.ceil(Math.log2(byteLength)) - 3));
+  if (byteLength <= 2048) return (byteLength + 255) & -256;
+  const step = 2 ** (Math.ceil(Math.log2(byteLength)) - 3);
   return alignUp(byteLength, step);
 }

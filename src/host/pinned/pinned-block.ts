@@ -1,20 +1,22 @@
 /** A block of pinned memory: a mappable buffer, and the state that says who may touch it. */
 
-import type { Duties } from "./diagnostics/duties.ts";
-import { arrayOver, hostDtypeInfo } from "./dtype.ts";
-import type { ArrayOf, HostDType } from "./dtype.ts";
-import { LifetimeError } from "./errors.ts";
-import type { MoorageError } from "./errors.ts";
-import { deadHandle, requireAlive } from "./region.ts";
-import type { Allocation, AllocationRequest } from "./region.ts";
+import type { Duties } from "../diagnostics/duties.ts";
+import { arrayOver, hostDtypeInfo } from "../dtype.ts";
+import type { ArrayOf, HostDType } from "../dtype.ts";
+import { LifetimeError } from "../errors.ts";
+import type { MoorageError } from "../errors.ts";
+import { deadHandle, requireAlive } from "../region.ts";
+import type { Allocation, AllocationRequest } from "../region.ts";
 
 /** A `GPUBuffer`, as far as the host has to know it. */
 export interface MappableBuffer {
   readonly size: number;
   /** Why the platform refused the buffer, once it has said so: it may be mapped all the same. */
   readonly failure?: MoorageError | null;
-  mapAsync(mode: number): Promise<unknown>;
-  getMappedRange(): ArrayBuffer;
+  /** @param byteLength - of its start; all of it unless told */
+  mapAsync(mode: number, byteLength?: number): Promise<unknown>;
+  /** @param byteLength - as it was mapped */
+  getMappedRange(byteLength?: number): ArrayBuffer;
   unmap(): void;
   destroy(): void;
 }
