@@ -85,7 +85,18 @@ export class DeviceContext implements TensorHost {
   readonly #onError: (error: MoorageError) => void;
   readonly #decay: Decay;
   readonly #cachedBytes: number;
-  #engine: Engine;
+  // What runs on the device that there is now: fields, because every small operation goes through some.
+  device!: GPUDevice;
+  stream!: CommandStream;
+  transfers!: Transfers;
+  belt!: UploadBelt;
+  readbacks!: Readbacks;
+  executor!: Executor;
+  elementwise!: ElementwiseKernels;
+  axis!: AxisKernels;
+  matmul!: MatmulKernels;
+  entries!: EntryKernels;
+  #engine!: Engine;
 
   constructor(options: ContextOptions) {
     const { device, budget } = options;
@@ -139,9 +150,11 @@ export class DeviceContext implements TensorHost {
       ),
       { budgetBytes: budget.pinnedBytes, softBytes: budget.pinnedSoftBytes },
     );
-    this.pinned.onPressure = (event) => this.pool.ladder.appeal({ region: "pinned", ...event });
+    this.pinned.slots.onPressure = (event) =>
+      this.pool.ladder.appeal({ region: "pinned", ...event });
     const observer = observerOf(this.diagnostics, advisor);
-    for (const region of [this.general, this.pinned, this.heap]) region.observer = observer;
+    this.pinned.observe(observer);
+    for (const region of [this.general, this.heap]) region.observer = observer;
     this.duties = advisor?.duties ?? null;
     this.pinned.duties = this.duties;
     this.general.duties = this.duties;
@@ -152,11 +165,11 @@ export class DeviceContext implements TensorHost {
       this.pool.trim();
     };
     this.#cachedBytes = budget.cachedBytes;
-    this.pinned.onPooled = () => {
+    this.pinned.slots.onPooled = () => {
       if (this.pinned.pooledBytes > this.#cachedBytes) this.stream.schedule();
     };
     this.#decay = new Decay(options.idleMs ?? 10_000, () => this.#releaseIdle());
-    this.#engine = this.#connect();
+    this.#connect();
   }
 
   /** Whether to look again: what is in use now may be disposed later, with no work that would tell. */
@@ -175,8 +188,8 @@ export class DeviceContext implements TensorHost {
     if (this.pool.emptyBytes > this.#cachedBytes) this.pool.trim();
   }
 
-  /** What runs on the device that {@link memory} has now. */
-  #connect(): Engine {
+  /** Makes what runs on the device that {@link memory} has now. */
+  #connect(): void {
     const { memory, pool, table, groups, pinned, ways } = this;
     const engine = new Engine({
       ways,
@@ -190,7 +203,17 @@ export class DeviceContext implements TensorHost {
       onError: this.#onError,
     });
     engine.stream.onEndOfTask = () => this.#endOfTask();
-    return engine;
+    this.#engine = engine;
+    this.device = engine.device;
+    this.stream = engine.stream;
+    this.transfers = engine.transfers;
+    this.belt = engine.belt;
+    this.readbacks = engine.readbacks;
+    this.executor = engine.executor;
+    this.elementwise = engine.elementwise;
+    this.axis = engine.axis;
+    this.matmul = engine.matmul;
+    this.entries = engine.entries;
   }
 
   /** @internal Starts anew on another device; its memory is empty. */
@@ -199,47 +222,7 @@ export class DeviceContext implements TensorHost {
     this.#engine.ring.destroy();
     this.memory.device = device;
     this.pool.measure();
-    this.#engine = this.#connect();
-  }
-
-  get device(): GPUDevice {
-    return this.#engine.device;
-  }
-
-  get stream(): CommandStream {
-    return this.#engine.stream;
-  }
-
-  get transfers(): Transfers {
-    return this.#engine.transfers;
-  }
-
-  get belt(): UploadBelt {
-    return this.#engine.belt;
-  }
-
-  get readbacks(): Readbacks {
-    return this.#engine.readbacks;
-  }
-
-  get executor(): Executor {
-    return this.#engine.executor;
-  }
-
-  get elementwise(): ElementwiseKernels {
-    return this.#engine.elementwise;
-  }
-
-  get axis(): AxisKernels {
-    return this.#engine.axis;
-  }
-
-  get matmul(): MatmulKernels {
-    return this.#engine.matmul;
-  }
-
-  get entries(): EntryKernels {
-    return this.#engine.entries;
+    this.#connect();
   }
 
   /** Settles when the device has done what was submitted so far. */
@@ -276,7 +259,7 @@ export class DeviceContext implements TensorHost {
 
   read<D extends DType>(tensor: AnyTensor<D>): Promise<ArrayOf[D]> {
     // Most reads: the rest costs arrays and closures.
-    if (isReadable(tensor)) return this.#engine.readbacks.quick.read(tensor, null);
+    if (isReadable(tensor)) return this.readbacks.quick.read(tensor, null);
     try {
       return this.withReadable([tensor], ([readable]) =>
         this.readbacks.quick.read(readable as AnyTensor<D>, null),

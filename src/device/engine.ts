@@ -61,11 +61,14 @@ export class Engine {
     this.#pool = parts.pool;
     this.ring = new ParameterRing(memory);
     this.stream = new CommandStream({ device: memory.device, ring: this.ring, ...parts });
-    this.belt = new UploadBelt(pinned);
+    this.belt = new UploadBelt(this.stream, pinned.slots);
     this.transfers = new Transfers(this.stream, pinned, this.belt, ways);
     const { stream } = this;
     this.readbacks = new Readbacks({ stream, table: parts.table, snapshot }, pinned);
-    this.stream.beforeSubmit = () => this.belt.seal();
+    this.stream.aroundSubmit(
+      () => this.belt.seal(),
+      () => this.belt.submitted(),
+    );
     this.executor = new Executor(this.stream, host, parts.table, parts.pool);
     this.elementwise = new ElementwiseKernels(this.executor);
     this.axis = new AxisKernels(this.executor, this.elementwise);

@@ -10,8 +10,8 @@ import type { UploadMeasurement } from "./transfer/measure-uploads.ts";
 import type { ByteConsumer } from "./transfer/read-pieces.ts";
 import { readAs, readTo } from "./transfer/read-to.ts";
 import type { ReadOptions, ReadToOptions } from "./transfer/read-to.ts";
+import type { TransferControl } from "./transfer/transfer-control.ts";
 import { Transfer } from "./transfer/transfer.ts";
-import type { TransferControl } from "./transfer/transfer.ts";
 import { writeFrom } from "./transfer/write-from.ts";
 import type { ByteProducer, WriteFromOptions } from "./transfer/write-from.ts";
 

@@ -171,24 +171,39 @@ export abstract class Uploads<S = Owned> {
     const layout = contiguousLayout(options.shape, label);
     const { executor, transfers, belt } = this.context;
     const made = executor.place({ dtype, layout, label }, this.placer(), 0);
-    const { byteLength } = made.block;
-    const range = belt.take(byteLength);
+    const { block } = made;
+    const { byteLength } = block;
+    const { count } = layout;
     try {
-      if (range === null) {
-        const elements = newArray(dtype, layout.count);
+      const isInPlace = belt.fill(block, 0, byteLength, (memory, byteOffset) =>
+        fill(arrayOver(dtype, memory, byteOffset, count)),
+      );
+      if (!isInPlace) {
+        const elements = newArray(dtype, count);
         fill(elements);
-        transfers.fromArray(elements, made.block);
-      } else {
-        fill(arrayOver(dtype, range.chunk.memory(), range.byteOffset, layout.count));
-        transfers.fromBelt(range, made.block, byteLength);
+        transfers.fromArray(elements, block);
       }
     } catch (error) {
-      if (range !== null) belt.undo(range, byteLength);
       made.dispose();
       throw error;
     }
     this.context.advisor?.uploaded(label, byteLength, true);
     return this.give(made);
+  }
+
+  /**
+   * {@link produce}, which waits where mapped memory is on its way: a producer that is too fast is held back,
+   * and nothing is ever written twice. Rejects as `produce` throws.
+   */
+  async produceAsync<D extends DType>(
+    options: TensorOptions<D>,
+    fill: (elements: ArrayOf[D]) => void,
+  ): Promise<Tensor<D, S>> {
+    const { dtype, shape, label = "produced" } = options;
+    const byteLength = contiguousLayout(shape, label).count * dtypeInfo(dtype).bytes;
+    const { belt } = this.context;
+    while (!belt.hasRoom(byteLength) && belt.mayServe(byteLength)) await belt.arrival();
+    return this.produce(options, fill);
   }
 
   #setSource(

@@ -53,12 +53,49 @@ export function shapeText(shape: Shape): string {
 }
 
 /**
+ * Row-major layouts by a hash of their shape: programs make tensors of a few shapes again and again, and a
+ * layout is three objects. What was given out twice is frozen, because it is everybody's.
+ */
+const recentCount = 64;
+const recent: (Layout | undefined)[] = Array.from({ length: recentCount }, () => undefined);
+const isFrozen = new Uint8Array(recentCount);
+
+function recentSlot(shape: Shape): number {
+  let hash = shape.length;
+  for (let axis = 0; axis < shape.length; axis++) hash = Math.imul(hash, 31) + shape[axis]!;
+  return hash & (recentCount - 1);
+}
+
+function isSameShape(a: Shape, b: Shape): boolean {
+  if (a.length !== b.length) return false;
+  for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
+  return true;
+}
+
+/**
  * The row-major layout of `shape`; `[]` is a scalar of one element.
  *
  * Throws `INVALID_LAYOUT` for an axis that is not a positive integer (a tensor without elements has
  * no memory to manage), `SIZE_OVERFLOW` where the elements pass 2^53 - 1. O(rank).
  */
 export function contiguousLayout(shape: Shape, label = "tensor"): Layout {
+  const slot = recentSlot(shape);
+  const known = recent[slot];
+  if (known !== undefined && isSameShape(known.shape, shape)) {
+    if (isFrozen[slot] === 0) {
+      isFrozen[slot] = 1;
+      Object.freeze(known.shape);
+      Object.freeze(known.strides);
+    }
+    return known;
+  }
+  const layout = newLayout(shape, label);
+  recent[slot] = layout;
+  isFrozen[slot] = 0;
+  return layout;
+}
+
+function newLayout(shape: Shape, label: string): Layout {
   let count = 1;
   // Of the same length; each element is set below.
   const strides = shape.slice();

@@ -1,10 +1,11 @@
 /** Tensors whose elements are written straight into staging: right whatever the size and the company. */
 
 import { KiB, MiB } from "moorage";
-import { expect, test } from "vitest";
+import type { Tensor } from "moorage";
+import { describe, expect, test } from "vitest";
 
 import { buffersCreated, openRuntime, useRuntime } from "../harness.ts";
-import { codeOf } from "../support/caught.ts";
+import { caught, codeOf, codeOfRejection } from "../support/caught.ts";
 
 const rt = useRuntime();
 
@@ -108,4 +109,108 @@ test("without staging it is made through an array", async () => {
   expect(await x.data()).toEqual(counting(8, 2));
   x.dispose();
   await own.dispose();
+});
+
+test("one in the place of another, in one task: the last is what is there, and the pass goes on", async () => {
+  const options = { shape: [1000], dtype: "float32" } as const;
+  const other = rt().zeros([1000], { dtype: "float32" });
+  await rt().sync();
+  const sum = rt().add(other, 1);
+  let x = rt().produce(options, fillFrom(0));
+  for (let round = 1; round < 5; round++) {
+    x.dispose();
+    x = rt().produce(options, fillFrom(round * 100));
+  }
+  const [y, z] = [rt().add(x, 1), rt().add(sum, other)];
+  // Read by what is recorded before it: this one may not overtake that.
+  x.dispose();
+  const last = rt().produce(options, fillFrom(9000));
+  expect(await y.data()).toEqual(counting(1000, 401));
+  expect(await last.data()).toEqual(counting(1000, 9000));
+  expect((await z.data())[999]).toBe(1);
+  for (const one of [other, sum, y, z, last]) one.dispose();
+});
+
+describe("a function that does more than fill", () => {
+  const options = { shape: [128 * KiB], dtype: "float32" } as const;
+
+  test("may produce others meanwhile, more than a chunk holds", async () => {
+    const inner: Tensor<"float32">[] = [];
+    const outer = rt().produce(options, (elements) => {
+      elements.fill(1);
+      for (let index = 0; index < 12; index++) inner.push(rt().produce(options, fillFrom(index)));
+      elements[0] = 2;
+    });
+    const read = await outer.data();
+    expect([read[0], read[1], read.at(-1)]).toEqual([2, 1, 1]);
+    for (const [index, tensor] of inner.entries()) {
+      expectSame(await tensor.data(), counting(128 * KiB, index));
+      tensor.dispose();
+    }
+    outer.dispose();
+  });
+
+  test.each([
+    ["vanish", (elements: Float32Array) => void (elements[0] = 2)],
+    ["throw", (elements: Float32Array) => void elements.fill(2)],
+  ])("is told that it gave its memory away, where later writes %s", async (_, write) => {
+    const before = rt().live().length;
+    const error = caught(() =>
+      rt().produce({ ...options, label: "hasty" }, (elements) => {
+        elements.fill(1);
+        rt().flush();
+        write(elements);
+      }),
+    );
+    expect(error.code).toBe("NOT_MAPPED");
+    expect(error.message).toContain('"hasty"');
+    expect(rt().live()).toHaveLength(before);
+    const next = rt().produce(options, fillFrom(3));
+    expectSame(await next.data(), counting(128 * KiB, 3));
+    next.dispose();
+  });
+});
+
+describe("produceAsync", () => {
+  test("holds a fast producer back: a loop without any wait of its own has bounded staging", async () => {
+    const own = await openRuntime({});
+    const options = { shape: [256 * KiB], dtype: "float32" } as const;
+    let last = await own.produceAsync(options, fillFrom(0));
+    const kept = await own.produceAsync(options, fillFrom(5));
+    for (let round = 1; round < 200; round++) {
+      last.dispose();
+      last = await own.produceAsync(options, (elements) => elements.fill(round));
+    }
+    expect(own.stats().pinned.reserved.peak).toBeLessThanOrEqual(24 * MiB);
+    const read = await last.data();
+    expect([read[0], read.at(-1)]).toEqual([199, 199]);
+    expectSame(await kept.data(), counting(256 * KiB, 5));
+    for (const one of [last, kept]) one.dispose();
+    await own.dispose();
+  });
+
+  test("of more than a chunk, without staging, in a scope, and of what cannot be", async () => {
+    const own = await openRuntime({ budget: { pinnedBytes: 64 * KiB } });
+    for (const count of [8, 2 * MiB]) {
+      const options = { shape: [count], dtype: "float32" } as const;
+      const x = await own.produceAsync(options, fillFrom(2));
+      expectSame(await x.data(), counting(count, 2));
+      x.dispose();
+    }
+    const sum = await own.scope(async (s) => {
+      const x = await s.produceAsync({ shape: [4], dtype: "float32" }, fillFrom(1));
+      return s.sum(x).item();
+    });
+    expect(sum).toBe(10);
+    const error = new Error("user's own");
+    const failing = own.produceAsync({ shape: [4], dtype: "float32" }, () => {
+      throw error;
+    });
+    await expect(failing).rejects.toBe(error);
+    const none = own.produceAsync({ shape: [0], dtype: "float32" }, () => {});
+    expect(await codeOfRejection(none)).toBe("INVALID_LAYOUT");
+    await own.dispose();
+    const late = own.produceAsync({ shape: [4], dtype: "float32" }, () => {});
+    expect(await codeOfRejection(late)).toBe("RUNTIME_DISPOSED");
+  });
 });

@@ -3,7 +3,7 @@
 import { KiB, MiB } from "moorage";
 import { describe, expect, test } from "vitest";
 
-import { openRuntime } from "../harness.ts";
+import { buffersCreated, openRuntime } from "../harness.ts";
 import { codeOfRejection } from "../support/caught.ts";
 
 const byteOf = (index: number): number => (index * 31 + (index >> 8) * 7) & 0xff;
@@ -78,5 +78,39 @@ test("streams that are too short or too long, and whatever else fails, leave not
   expect(rt.stats().pinned.liveBytes).toBe(0);
   x.dispose();
   expect(await codeOfRejection(rt.writeFrom(x, fill))).toBe("USE_AFTER_DISPOSE");
+  await rt.dispose();
+});
+
+test("one after the other they take turns with the same buffers, large pieces and small ones", async () => {
+  const rt = await openRuntime();
+  for (const [byteLength, windowBytes] of [
+    [6 * MiB, 4 * MiB],
+    [100_000, 64 * KiB],
+  ] as const) {
+    const x = rt.empty([byteLength], { dtype: "uint8", label: "weights" });
+    await rt.writeFrom(x, fill, { windowBytes });
+    const before = buffersCreated();
+    for (let round = 0; round < 5; round++) await rt.writeFrom(x, fill, { windowBytes });
+    expect(buffersCreated() - before).toBe(0);
+    x.dispose();
+  }
+  await rt.dispose();
+});
+
+test("it is behind what was recorded before it, and before what is recorded after it", async () => {
+  const rt = await openRuntime();
+  const x = rt.zeros([MiB], { dtype: "uint8", label: "x" });
+  await rt.sync();
+  const old = rt.copy(x);
+  await rt.writeFrom(x, (piece) => piece.fill(7), { windowBytes: 4 * MiB });
+  const next = rt.copy(x);
+  await rt.writeFrom(x, (piece) => piece.fill(9), { windowBytes: 4 * MiB });
+  const seen = await Promise.all([old, next, x].map((tensor) => tensor.data()));
+  expect(seen.map((bytes) => [bytes[0], bytes.at(-1)])).toEqual([
+    [0, 0],
+    [7, 7],
+    [9, 9],
+  ]);
+  for (const tensor of [x, old, next]) tensor.dispose();
   await rt.dispose();
 });

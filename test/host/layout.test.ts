@@ -191,3 +191,32 @@ describe("against a model of indices", () => {
     );
   });
 });
+
+describe("layouts of one shape", () => {
+  test("are one, which nobody can change", () => {
+    const given = [3, 5, 7];
+    const [a, b] = [contiguousLayout(given), contiguousLayout([3, 5, 7])];
+    expect(b).toBe(a);
+    given[0] = 4;
+    expect(a.shape).toEqual([3, 5, 7]);
+    expect(() => ((b.shape as number[])[1] = 9)).toThrow(TypeError);
+    expect(() => ((b.strides as number[])[0] = 1)).toThrow(TypeError);
+    expect(contiguousLayout([4, 5, 7])).toMatchObject({ shape: [4, 5, 7], count: 140 });
+  });
+
+  test("are told from those that a table of them would take for the same", () => {
+    const many = Array.from({ length: 400 }, (_, index) => [
+      1 + (index % 20),
+      1 + Math.floor(index / 20),
+    ]);
+    for (let round = 0; round < 3; round++) {
+      for (const shape of [...many, [], [1], [1, 1], [2 ** 40], [2 ** 40 + 64]]) {
+        const { count } = contiguousLayout(shape);
+        expect(count).toBe(shape.reduce((product, extent) => product * extent, 1));
+      }
+    }
+    for (const bad of [[0, 3], [1.5], [-1], [Number.NaN]]) {
+      expect(() => contiguousLayout(bad)).toThrow("positive integer");
+    }
+  });
+});

@@ -278,3 +278,23 @@ test("the tables are counted, and grow with the most blocks at a time alone", ()
   }
   expect(allocator.metadataBytes).toBe(64 * 32 + 256 * 4 + 36);
 });
+
+test("what was freed last is there for who asks for its size, and is merged for everybody else", () => {
+  const allocator = new OffsetAllocator(100);
+  const [first, second, third] = [10, 20, 10].map((units) => allocator.allocate(units));
+  allocator.free(first!);
+  allocator.free(second!);
+  expect([allocator.freeUnits, allocator.blockCount]).toEqual([90, 1]);
+  // Not a part of the larger free block before it, nor of the one at the end.
+  expect(allocator.allocate(20)).toBe(second);
+  allocator.free(second!);
+  expect(allocator.offsetOf(allocator.allocate(30))).toBe(0);
+  expect(allocator.offsetOf(third!)).toBe(30);
+  // Whoever hands out a range from its beginning settles it first.
+  const [low, high] = [allocator.allocate(20), allocator.allocate(10)];
+  allocator.free(low);
+  allocator.free(high);
+  allocator.settle();
+  allocator.settle();
+  expect(allocator.offsetOf(allocator.allocate(10))).toBe(40);
+});

@@ -211,14 +211,20 @@ test("a slab knows which batch touched what, by the sixty-fourth", () => {
   const { slab } = pool.place(1000, 0, "a");
   const piece = MiB / 64;
   slab.use(piece, piece, 5);
-  expect(slab.isUsedBy(piece, 1, 5)).toBe(true);
-  expect(slab.isUsedBy(2 * piece - 1, 1, 5)).toBe(true);
-  expect(slab.isUsedBy(0, piece, 5)).toBe(false);
-  expect(slab.isUsedBy(2 * piece, piece, 5)).toBe(false);
-  expect(slab.isUsedBy(0, MiB, 5)).toBe(true);
-  expect(slab.isUsedBy(piece, piece, 6)).toBe(false);
-  slab.use(piece, 1, 6);
-  expect(slab.isUsedBy(piece, piece, 5)).toBe(false);
+  expect(slab.isUsedSince(piece, 1, 5)).toBe(true);
+  expect(slab.isUsedSince(2 * piece - 1, 1, 5)).toBe(true);
+  expect(slab.isUsedSince(0, piece, 5)).toBe(false);
+  expect(slab.isUsedSince(2 * piece, piece, 5)).toBe(false);
+  expect(slab.isUsedSince(0, MiB, 5)).toBe(true);
+  expect(slab.isUsedSince(piece, piece, 6)).toBe(false);
+  slab.use(piece, 1, 7);
+  // What is hoisted before the work of a batch does not hide that work.
+  slab.use(piece, piece, 6);
+  expect(slab.isUsedSince(piece, piece, 7)).toBe(true);
+  expect(slab.isUsedSince(piece, piece, 8)).toBe(false);
+  slab.use(4 * piece, piece, 6);
+  expect(slab.isUsedSince(4 * piece, piece, 7)).toBe(false);
+  expect(slab.isUsedSince(4 * piece, piece, 5)).toBe(true);
   expect([slab.isIdle, slab.leasedBytes]).toEqual([false, 0]);
 });
 

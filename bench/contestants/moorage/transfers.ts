@@ -1,6 +1,6 @@
 /** Between host and device, by the paths that Moorage has. */
 
-import { MiB } from "moorage";
+import { KiB, MiB } from "moorage";
 import type { Runtime, Tensor } from "moorage";
 
 import { inputOf, valueOf } from "../../core/contract.ts";
@@ -47,7 +47,8 @@ const write: Program = (runtime, problem) =>
     }),
   );
 
-/** After so many bytes there is a wait for those before them: the device copies while the host fills. */
+/** Below this, one wait serves many: after so many bytes, for those of the round before. */
+const waitedForBytes = 64 * KiB;
 const mostInFlightBytes = 4 * MiB;
 
 /** Above this, the memory is filled piece by piece, and the device copies one while the next is filled. */
@@ -60,33 +61,42 @@ const throughPinned: Program = (runtime, { inputs }) => {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, byteLength);
   let held: Held | undefined;
   const options = { shape, dtype: "float32", label: "produced" } as const;
-  const atOnce = (): void => {
-    held?.dispose();
-    held = runtime.produce(options, (elements) => elements.set(data));
+  const fill = (elements: Float32Array): void => elements.set(data);
+  const small = async (iterations: number): Promise<void> => {
+    let inFlightBytes = 0;
+    let former = Promise.resolve();
+    for (let iteration = 0; iteration < iterations; iteration++) {
+      held?.dispose();
+      held = runtime.produce(options, fill);
+      inFlightBytes += byteLength;
+      if (inFlightBytes < mostInFlightBytes) continue;
+      const latest = runtime.sync();
+      await former;
+      former = latest;
+      inFlightBytes = 0;
+    }
   };
-  const inPieces = async (): Promise<void> => {
-    held?.dispose();
-    held = runtime.empty(shape, options);
-    await runtime.writeFrom(
-      held,
-      (piece, offset) => piece.set(bytes.subarray(offset, offset + piece.length)),
-      { windowBytes: 16 * MiB },
-    );
+  const atOnce = async (iterations: number): Promise<void> => {
+    for (let iteration = 0; iteration < iterations; iteration++) {
+      held?.dispose();
+      held = await runtime.produceAsync(options, fill);
+    }
   };
+  const inPieces = async (iterations: number): Promise<void> => {
+    for (let iteration = 0; iteration < iterations; iteration++) {
+      held?.dispose();
+      held = runtime.empty(shape, options);
+      await runtime.writeFrom(
+        held,
+        (piece, offset) => piece.set(bytes.subarray(offset, offset + piece.length)),
+        { windowBytes: 16 * MiB },
+      );
+    }
+  };
+  const many = byteLength > inPiecesAbove ? inPieces : byteLength < waitedForBytes ? small : atOnce;
   return Promise.resolve({
     async run(iterations) {
-      let inFlightBytes = 0;
-      let former = Promise.resolve();
-      for (let iteration = 0; iteration < iterations; iteration++) {
-        if (byteLength > inPiecesAbove) await inPieces();
-        else atOnce();
-        inFlightBytes += byteLength;
-        if (inFlightBytes < mostInFlightBytes) continue;
-        const latest = runtime.sync();
-        await former;
-        former = latest;
-        inFlightBytes = 0;
-      }
+      await many(iterations);
       await runtime.sync();
     },
     outputs: async () => [await held!.data()],

@@ -121,6 +121,7 @@ export class BlockMover {
     const bounce = this.#bounceFor(slab, bytes);
     if (bounce === null) return false;
     for (const block of moved) allocator.free(table.node[block.row]!);
+    allocator.settle();
     // Everything behind `end` is one free range now, and it is handed out from its beginning.
     let run: { from: number; to: number; byteLength: number } | null = null;
     for (const block of moved) {

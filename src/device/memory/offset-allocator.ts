@@ -4,7 +4,8 @@
  * metadata lies beside the memory, in typed arrays; nothing is allocated per block.
  *
  * Sizes fall into bins: eight to each doubling, so a block taken from the next bin up is at most an
- * eighth larger than needed. Adjacent free blocks merge at once.
+ * eighth larger than needed. Adjacent free blocks merge at once, but for a small one that was freed last:
+ * it is kept as it is until the next call, for who asks for just its size.
  *
  * After M. Masmano et al., "TLSF: a new dynamic memory allocator for real-time systems", ECRTS 2004.
  */
@@ -13,6 +14,8 @@ const none = -1;
 const subBits = 3;
 const subCount = 1 << subBits;
 const binCount = 32 * subCount;
+/** Merging is what a pair of calls costs. Larger blocks had better lie where the search puts them. */
+const mostKeptUnits = 256;
 /** Nodes of the exact bin that are tried before a larger bin is taken. */
 const probes = 4;
 
@@ -48,6 +51,8 @@ export class OffsetAllocator {
   #nodeCount = 0;
   #freeUnits: number;
   #blockCount = 0;
+  /** Freed last, and still to be merged and listed; it does not count as free for its neighbours. */
+  #kept = none;
 
   constructor(capacity: number, nodes = 64) {
     this.capacity = capacity;
@@ -71,6 +76,7 @@ export class OffsetAllocator {
 
   /** The largest block that could be allocated now. O(blocks of the highest bin). */
   get largestFree(): number {
+    this.settle();
     if (this.#groups === 0) return 0;
     const group = 31 - Math.clz32(this.#groups);
     const bin = (group << subBits) | (31 - Math.clz32(this.#binsOfGroup[group]!));
@@ -86,6 +92,16 @@ export class OffsetAllocator {
    * search also walks the whole of the exact bin, and finds a block wherever there is one.
    */
   allocate(units: number, isThorough = false): number {
+    const kept = this.#kept;
+    if (kept !== none) {
+      this.#kept = none;
+      if (this.#nodes[kept + sizeField] === units) {
+        this.#freeUnits -= units;
+        this.#blockCount++;
+        return kept;
+      }
+      this.#merge(kept);
+    }
     // Also keeps sizes in range: bins are computed with 32 bits.
     if (units > this.#freeUnits) return none;
     const node = this.#find(units, isThorough);
@@ -105,6 +121,7 @@ export class OffsetAllocator {
    * behind it is not free, or too small. O(1).
    */
   resize(node: number, units: number): boolean {
+    this.settle();
     const size = this.#nodes[node + sizeField]!;
     const behind = this.#nodes[node + afterField]!;
     const isFree = behind !== none && this.#nodes[behind + freeField] === 1;
@@ -122,6 +139,7 @@ export class OffsetAllocator {
 
   /** Free blocks by size: element k counts those of 2^k to 2^(k+1) - 1 units. O(free blocks). */
   histogram(): number[] {
+    this.settle();
     const counts: number[] = [];
     for (const head of this.#heads) {
       for (let node = head; node !== none; node = this.#nodes[node + nextField]!) {
@@ -143,10 +161,24 @@ export class OffsetAllocator {
     return this.#nodes[node + sizeField]!;
   }
 
-  /** Gives a block back and merges it with its free neighbours. O(1). */
+  /** Gives a block back. O(1). */
   free(node: number): void {
+    this.settle();
     this.#freeUnits += this.#nodes[node + sizeField]!;
     this.#blockCount--;
+    if (this.#nodes[node + sizeField]! <= mostKeptUnits) this.#kept = node;
+    else this.#merge(node);
+  }
+
+  /** Merges the block that was freed last, which is kept otherwise. O(1). */
+  settle(): void {
+    if (this.#kept === none) return;
+    this.#merge(this.#kept);
+    this.#kept = none;
+  }
+
+  /** Makes a freed block one with its free neighbours, and lists it. */
+  #merge(node: number): void {
     let start = node;
     const before = this.#nodes[node + beforeField]!;
     if (before !== none && this.#nodes[before + freeField] === 1) {

@@ -35,8 +35,10 @@ export class Slab {
   failure: MoorageError | null = null;
   readonly #managed: ManagedBuffer;
   readonly #pieceScale: number;
-  /** The batch that last read or wrote each piece. */
+  /** The serial of what last read or wrote each piece. */
   readonly #lastUse = new Float64Array(pieces);
+  /** The serial of what last read or wrote any of them. */
+  #latest = 0;
 
   /** Whether somebody else owns the buffer: nothing is placed in it, and it is not destroyed here. */
   readonly isForeign: boolean;
@@ -76,24 +78,26 @@ export class Slab {
     return this.isWide ? this.suits(units, false) : this.allocator.largestFree >= units;
   }
 
-  /** Notes that recorded work of `batch` touches a range. O(pieces touched). */
-  use(byteOffset: number, byteLength: number, batch: number): void {
+  /** Notes that recorded work with this serial touches a range: see {@link Recorder.batch}. O(pieces touched). */
+  use(byteOffset: number, byteLength: number, serial: number): void {
+    if (serial > this.#latest) this.#latest = serial;
     const scale = this.#pieceScale;
     const last = Math.floor((byteOffset + byteLength - 1) * scale);
     for (let piece = Math.floor(byteOffset * scale); piece <= last; piece++) {
-      this.#lastUse[piece] = batch;
+      if (serial > this.#lastUse[piece]!) this.#lastUse[piece] = serial;
     }
   }
 
   /**
-   * Whether work of `batch` may touch the range: what overtakes the recording must not then. May say
-   * yes for a neighbour in the same piece, never no for the range itself.
+   * Whether work with this serial, or recorded later, may touch the range: what overtakes it must not then.
+   * May say yes for a neighbour in the same piece, never no for the range itself.
    */
-  isUsedBy(byteOffset: number, byteLength: number, batch: number): boolean {
+  isUsedSince(byteOffset: number, byteLength: number, serial: number): boolean {
+    if (this.#latest < serial) return false;
     const scale = this.#pieceScale;
     const last = Math.floor((byteOffset + byteLength - 1) * scale);
     for (let piece = Math.floor(byteOffset * scale); piece <= last; piece++) {
-      if (this.#lastUse[piece] === batch) return true;
+      if (this.#lastUse[piece]! >= serial) return true;
     }
     return false;
   }

@@ -272,9 +272,10 @@ export class CommandStream {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** @internal Who has to unmap something before a batch is submitted. */
-  set beforeSubmit(action: () => void) {
-    this.#recorder.beforeSubmit = action;
+  /** @internal Who has to unmap something before a batch is submitted, and may map it again afterwards. */
+  aroundSubmit(before: () => void, after: () => void): void {
+    this.#recorder.beforeSubmit = before;
+    this.#recorder.afterSubmit = after;
   }
 
   /** Submits what is recorded, unless it has to wait for a provisional slab. */
@@ -286,6 +287,7 @@ export class CommandStream {
     // Also where nothing is recorded: what was to be copied may have failed before.
     this.#recorder.beforeSubmit();
     if (this.#lost === null) this.#recorder.submit();
+    this.#recorder.afterSubmit();
     this.#wake();
   }
 

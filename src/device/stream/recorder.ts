@@ -7,7 +7,7 @@ import type { Variant } from "./kernel.ts";
 import type { Dispatch, Launcher } from "./launch.ts";
 import type { ParameterRing } from "./parameter-ring.ts";
 
-const readDescriptor: GPUCommandEncoderDescriptor = { label: "moorage read" };
+const copyDescriptor: GPUCommandEncoderDescriptor = { label: "moorage copy" };
 
 export class Recorder {
   /** Dispatches recorded so far. */
@@ -16,8 +16,10 @@ export class Recorder {
   submitCount = 0;
   /** Told before a batch is submitted: mapped buffers that it copies from are unmapped then. */
   beforeSubmit: () => void = () => {};
-  /** Serial of the open batch. */
-  batch = 1;
+  /** Told after it was. */
+  afterSubmit: () => void = () => {};
+  /** Serial of the open batch, and of the copies hoisted before its work. */
+  batch = 2;
   /** Told when something is recorded into an empty batch. */
   readonly #opened: () => void;
   readonly #device: GPUDevice;
@@ -45,6 +47,11 @@ export class Recorder {
     this.#opened = opened;
   }
 
+  /** Serial of the open batch's work in the order of the recording. */
+  get ordered(): number {
+    return this.batch + 1;
+  }
+
   get hasWork(): boolean {
     return this.#before !== null || this.#main !== null;
   }
@@ -58,7 +65,7 @@ export class Recorder {
       launcher.slabs[operand]!.use(
         launcher.starts[operand]!,
         launcher.extents[operand]!,
-        this.batch,
+        this.ordered,
       );
     }
     const pass = this.#openPass();
@@ -91,13 +98,13 @@ export class Recorder {
 
   #openPass(): GPUComputePassEncoder {
     if (this.#pass !== null) return this.#pass;
-    this.#pass = this.#openMain().beginComputePass({ label: `moorage pass ${this.batch}` });
+    this.#pass = this.#openMain().beginComputePass({ label: `moorage pass ${this.batch / 2}` });
     return this.#pass;
   }
 
   #openMain(): GPUCommandEncoder {
     if (this.#main !== null) return this.#main;
-    this.#main = this.#device.createCommandEncoder({ label: `moorage batch ${this.batch}` });
+    this.#main = this.#device.createCommandEncoder({ label: `moorage batch ${this.batch / 2}` });
     this.#opened();
     return this.#main;
   }
@@ -118,18 +125,25 @@ export class Recorder {
 
   /** The encoder for a copy that may overtake the whole batch. */
   hoistedCopies(): GPUCommandEncoder {
-    this.#before ??= this.#device.createCommandEncoder({ label: `moorage uploads ${this.batch}` });
+    this.#before ??= this.#device.createCommandEncoder({
+      label: `moorage uploads ${this.batch / 2}`,
+    });
     this.#opened();
     return this.#before;
   }
 
-  /** Submits a copy as a batch of its own: there is none open. */
-  submitCopy(source: GPUBuffer, sourceOffset: number, target: GPUBuffer, byteLength: number): void {
-    const encoder = this.#device.createCommandEncoder(readDescriptor);
-    encoder.copyBufferToBuffer(source, sourceOffset, target, 0, byteLength);
+  /** Submits a copy by itself: there is no batch open, or the copy overtakes it. */
+  submitCopy(
+    source: GPUBuffer,
+    sourceOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    byteLength: number,
+  ): void {
+    const encoder = this.#device.createCommandEncoder(copyDescriptor);
+    encoder.copyBufferToBuffer(source, sourceOffset, target, targetOffset, byteLength);
     this.#device.queue.submit([encoder.finish()]);
     this.submitCount++;
-    this.batch++;
   }
 
   /** Submits the batch, if there is one. */
@@ -145,7 +159,8 @@ export class Recorder {
     this.#main = null;
     this.#device.queue.submit(buffers);
     this.submitCount++;
-    this.batch++;
+    this.batch += 2;
+    this.afterSubmit();
   }
 
   /** Forgets the batch: the device is lost. */

@@ -51,21 +51,17 @@ export function uploadConverted(
     return;
   }
   const byteLength = layout.count * dtypeInfo(dtype).bytes;
-  const range = target.isWhole ? belt.take(byteLength) : null;
-  if (range === null) {
-    const converted = newArray(dtype, layout.count);
-    elements.writeTo(dtype, converted);
-    if (target.isWhole) transfers.fromArray(converted, target.block);
-    else writeView(context, target, converted, scratch, placer);
-    return;
-  }
-  try {
-    elements.writeTo(dtype, arrayOver(dtype, range.chunk.memory(), range.byteOffset, layout.count));
-  } catch (error) {
-    belt.undo(range, byteLength);
-    throw error;
-  }
-  transfers.fromBelt(range, target.block, byteLength);
+  const { count } = layout;
+  const isInPlace =
+    target.isWhole &&
+    belt.fill(target.block, 0, byteLength, (memory, at) => {
+      elements.writeTo(dtype, arrayOver(dtype, memory, at, count));
+    });
+  if (isInPlace) return;
+  const converted = newArray(dtype, count);
+  elements.writeTo(dtype, converted);
+  if (target.isWhole) transfers.fromArray(converted, target.block);
+  else writeView(context, target, converted, scratch, placer);
 }
 
 /** The dtype of the device to carry elements in, where that is fewer bytes than converting them first. */

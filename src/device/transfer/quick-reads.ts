@@ -62,7 +62,7 @@ export class QuickReads {
       if (slot !== null) {
         const { gpu } = gpuBuffer(slot.buffer);
         if (!stream.copies.submitToBuffer(block, layout.offset * bytes, gpu, words)) {
-          staging.takeSlotBack(slot, words);
+          staging.takeSlotBack(slot);
           slot = null;
         }
       }
@@ -78,7 +78,7 @@ export class QuickReads {
       if (slot !== null) {
         if (isMapped) slot.buffer.unmap();
         else slot.state = "lost";
-        staging.takeSlotBack(slot, words);
+        staging.takeSlotBack(slot);
       }
       staging.ended();
     }

@@ -18,8 +18,8 @@ import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import { readError } from "./read-error.ts";
 import type { ReadStaging } from "./read-staging.ts";
-import type { TransferControl } from "./transfer.ts";
-import { unlessAborted } from "./transfer.ts";
+import { unlessAborted } from "./transfer-control.ts";
+import type { TransferControl } from "./transfer-control.ts";
 import { wordBytes } from "./transfers.ts";
 
 /** Scratch that holds a block's bytes as they are now. */
@@ -59,7 +59,9 @@ export interface PieceReadOptions {
 const turnCount = 4;
 
 /** Up to this, a tensor is one piece. */
-export const atOnceBytes = 2 * MiB;
+export function atOnceBytes(budgetBytes: number): number {
+  return Math.min(2 * MiB, budgetBytes / 2);
+}
 
 const leastPieceBytes = 256;
 
@@ -75,6 +77,7 @@ function pieceBytesOf(
   { pinned }: ReadStaging,
   windowBytes: number | undefined,
 ): number {
+  if (windowBytes === undefined && byteLength <= atOnceBytes(pinned.budgetBytes)) return byteLength;
   const wanted =
     windowBytes === undefined
       ? ordinaryPieceBytes(byteLength)
@@ -86,7 +89,6 @@ function pieceBytesOf(
 }
 
 function ordinaryPieceBytes(byteLength: number): number {
-  if (byteLength <= atOnceBytes) return byteLength;
   return byteLength > 8 * MiB ? 2 * MiB : MiB;
 }
 
@@ -155,7 +157,7 @@ class PieceRead {
     this.#fill();
     if (this.#parts.table.isExposed(this.#block)) this.#recordRest();
     while (this.#pieces.length > 0 || this.#next < byteLength) {
-      this.#control?.signal.throwIfAborted();
+      this.#control?.throwIfStopped();
       if (this.#failure !== null) throw this.#failure;
       if (this.#pieces.length === 0) await this.#room();
       this.#fill();
@@ -172,9 +174,9 @@ class PieceRead {
       if (taken instanceof Promise) await taken;
       this.#pieces.shift();
       piece.slot.buffer.unmap();
-      if (this.#next < byteLength && this.#control?.signal.aborted !== true)
+      if (this.#next < byteLength && this.#control?.isStopped !== true)
         this.#recordInto(piece.slot);
-      else staging.takeSlotBack(piece.slot, this.#pieceBytes);
+      else staging.takeSlotBack(piece.slot);
     }
   }
 
@@ -187,12 +189,18 @@ class PieceRead {
 
   /** Records pieces into buffers that are at hand, as far as they may be under way together. */
   #fill(): void {
-    while (this.#pieces.length < turnCount && this.#recordNext());
+    const { staging } = this.#parts;
+    while (this.#pieces.length < turnCount) {
+      // One is needed. More are worth no buffer that is pooled for somebody else.
+      const mayCreate = this.#pieces.length === 0 || staging.hasRoomFor(this.#pieceBytes);
+      if (!this.#recordNext(mayCreate)) return;
+    }
   }
 
-  #recordNext(): boolean {
+  #recordNext(mayCreate: boolean): boolean {
     if (this.#next >= this.#source.byteLength || this.#failure !== null) return false;
-    const slot = this.#parts.staging.lendSlot(this.#pieceBytes, this.#source.label);
+    const label = mayCreate ? this.#source.label : null;
+    const slot = this.#parts.staging.lendSlot(this.#pieceBytes, label);
     if (slot !== null) this.#recordInto(slot);
     return slot !== null;
   }
@@ -218,7 +226,7 @@ class PieceRead {
         });
       }
     } catch (error) {
-      staging.takeSlotBack(slot, this.#pieceBytes);
+      staging.takeSlotBack(slot);
       throw error;
     }
     // Where an earlier one fails, nobody listens to this one.
@@ -233,7 +241,7 @@ class PieceRead {
   #recordRest(): void {
     this.#unwatch();
     try {
-      while (this.#recordNext());
+      while (this.#recordNext(true));
       if (this.#next >= this.#source.byteLength || this.#failure !== null) return;
       this.#snapshot = this.#parts.snapshot(this.#block);
       this.#block = this.#snapshot.block;
@@ -253,7 +261,7 @@ class PieceRead {
       const back = (isMapped: boolean): void => {
         if (isMapped) slot.buffer.unmap();
         else slot.state = "lost";
-        staging.takeSlotBack(slot, this.#pieceBytes);
+        staging.takeSlotBack(slot);
         staging.ended();
       };
       mapped.then(

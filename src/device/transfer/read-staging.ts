@@ -2,7 +2,7 @@
 
 import type { PinnedBlock, PinnedRequest, PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
-import { unlessAborted } from "./transfer.ts";
+import { unlessAborted } from "./transfer-control.ts";
 
 export class ReadStaging {
   readonly pinned: PinnedHeap;
@@ -44,15 +44,20 @@ export class ReadStaging {
    * where there is none now. O(1).
    */
   lendSlot(byteLength: number, label: string | null = null): PinnedSlot | null {
-    const slot = this.pinned.lend(byteLength, label);
+    const slot = this.pinned.slots.lend(byteLength, "readback", label);
     if (slot !== null) this.#held++;
     return slot;
   }
 
+  /** Whether a new buffer for so many bytes costs none that is there. */
+  hasRoomFor(byteLength: number): boolean {
+    return this.pinned.slots.hasRoomFor(byteLength);
+  }
+
   /** The end of {@link lendSlot}; who waits may have it. */
-  takeSlotBack(slot: PinnedSlot, byteLength: number): void {
+  takeSlotBack(slot: PinnedSlot): void {
     this.#held--;
-    this.pinned.takeBack(slot, byteLength);
+    void this.pinned.slots.takeBack(slot);
     if (this.#waiting.length > 0) this.#wake();
   }
 

@@ -12,8 +12,8 @@ import { requireTarget } from "../tensor.ts";
 import type { TensorInput } from "../tensor.ts";
 import { leastWindowBytes } from "./read-pieces.ts";
 import type { ByteConsumer } from "./read-pieces.ts";
-import { unlessAborted } from "./transfer.ts";
-import type { TransferControl } from "./transfer.ts";
+import { unlessAborted } from "./transfer-control.ts";
+import type { TransferControl } from "./transfer-control.ts";
 
 export interface ReadOptions<D extends DType> {
   /** What the elements are read as: the device converts them first, as `cast` does. */
@@ -40,7 +40,7 @@ export async function readAs<D extends DType>(
   options: ReadOptions<D>,
   control: TransferControl,
 ): Promise<ArrayOf[D]> {
-  control.signal.throwIfAborted();
+  control.throwIfStopped();
   const { label, layout } = tensor;
   const dtype = options.dtype ?? (tensor.dtype as D);
   const target = options.into ?? newArray(dtype, layout.count);
@@ -98,7 +98,7 @@ export async function readTo(
         { label },
       );
     }
-    control.signal.throwIfAborted();
+    control.throwIfStopped();
     const { dtype, layout, block } = tensor;
     const elementBytes = dtypeInfo(dtype).bytes;
     const isReadable = layout.isContiguous && (layout.offset * elementBytes) % 4 === 0;

@@ -20,7 +20,7 @@ import { readError } from "./read-error.ts";
 import { atOnceBytes, readPieces } from "./read-pieces.ts";
 import type { ByteConsumer, PieceReadParts, PieceSource, Snapshot } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
-import type { TransferControl } from "./transfer.ts";
+import type { TransferControl } from "./transfer-control.ts";
 import { wordBytes } from "./transfers.ts";
 
 /** A contiguous tensor's place in the buffer that is mapped. */
@@ -61,7 +61,7 @@ export class Readbacks {
     this.quick = new QuickReads({
       stream,
       staging: this.staging,
-      mostBytes: Math.min(atOnceBytes, pinned.budgetBytes / 4),
+      mostBytes: atOnceBytes(pinned.budgetBytes),
       otherwise: (tensor, target) => this.#inPieces(tensor, target),
     });
   }
@@ -123,8 +123,7 @@ export class Readbacks {
       await this.#track(readPieces(this.#pieceParts, source, take, options));
     } catch (cause) {
       // What stopped a transfer, or what its consumer threw, is told as it is.
-      const isStop = control.signal.aborted && cause === control.signal.reason;
-      if (isStop || !(cause instanceof MoorageError)) throw cause;
+      if (control.isReason(cause) || !(cause instanceof MoorageError)) throw cause;
       throw readError(this.#stream, source.label, cause);
     }
   }

@@ -7,36 +7,13 @@
  */
 
 import { CancelledError } from "../../host/errors.ts";
+import { TransferControl } from "./transfer-control.ts";
 
 /**
  * `waiting`: none of its bytes has been submitted. `running`: some have. `done`: the device, or the host
  * where it reads, has all of them. The others are ends without a result, which awaiting it throws.
  */
 export type TransferStatus = "waiting" | "running" | "done" | "cancelled" | "failed";
-
-/** What the work behind a transfer is given. */
-export interface TransferControl {
-  /** Aborted by `cancel()`, or by the signal that the transfer was started with. */
-  readonly signal: AbortSignal;
-  /** Notes that bytes up to here have been submitted. */
-  submitted(byteLength: number): void;
-}
-
-/** What `work` gives, or a rejection as soon as the signal aborts: what it waits for may never come. */
-export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  let stop!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason as Error);
-  });
-  signal.addEventListener("abort", stop);
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    work.catch(() => {});
-  }
-}
 
 export interface TransferInit {
   readonly label: string;
@@ -53,9 +30,8 @@ export class Transfer<T> implements Promise<T> {
   readonly direction: "upload" | "readback";
   /** All there is to transfer. */
   readonly byteLength: number;
-  readonly #abort = new AbortController();
+  readonly #control: TransferControl;
   readonly #promise: Promise<T>;
-  #submittedBytes = 0;
   #end: "done" | "cancelled" | "failed" | null = null;
 
   /** @internal */
@@ -64,39 +40,28 @@ export class Transfer<T> implements Promise<T> {
     this.label = label;
     this.direction = direction;
     this.byteLength = byteLength;
-    const own = this.#abort.signal;
-    this.#promise = this.#follow(
-      work({
-        signal: signal === undefined ? own : AbortSignal.any([own, signal]),
-        submitted: (bytes) => {
-          this.#submittedBytes = bytes;
-        },
-      }),
-      signal,
-    );
+    this.#control = new TransferControl(signal);
+    this.#promise = this.#follow(work(this.#control));
   }
 
-  async #follow(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  async #follow(work: Promise<T>): Promise<T> {
     try {
       const result = await work;
       this.#end = "done";
       return result;
     } catch (error) {
-      const reasons: unknown[] = [this.#abort.signal, signal].map((one) =>
-        one?.aborted === true ? one.reason : undefined,
-      );
-      this.#end = error !== undefined && reasons.includes(error) ? "cancelled" : "failed";
+      this.#end = this.#control.isReason(error) ? "cancelled" : "failed";
       throw error;
     }
   }
 
   get status(): TransferStatus {
-    return this.#end ?? (this.#submittedBytes > 0 ? "running" : "waiting");
+    return this.#end ?? (this.submittedBytes > 0 ? "running" : "waiting");
   }
 
   /** Bytes that have been handed to the device so far: these can be stopped no more. */
   get submittedBytes(): number {
-    return this.#submittedBytes;
+    return this.#control.submittedBytes;
   }
 
   /**
@@ -105,11 +70,11 @@ export class Transfer<T> implements Promise<T> {
    * overwritten holds old bytes in part. O(1).
    */
   cancel(): boolean {
-    if (this.#end !== null || this.#submittedBytes >= this.byteLength) return false;
-    this.#abort.abort(
+    if (this.#end !== null || this.submittedBytes >= this.byteLength) return false;
+    this.#control.stop(
       new CancelledError(
         "CANCELLED",
-        `the transfer of "${this.label}" was cancelled after ${this.#submittedBytes} of ${this.byteLength} bytes; start it again for the rest`,
+        `the transfer of "${this.label}" was cancelled after ${this.submittedBytes} of ${this.byteLength} bytes; start it again for the rest`,
         { label: this.label },
       ),
     );
@@ -147,7 +112,7 @@ export class Transfer<T> implements Promise<T> {
   }
 
   toString(): string {
-    return `Transfer "${this.label}" (${this.direction}, ${this.status}, ${this.#submittedBytes} of ${this.byteLength} bytes)`;
+    return `Transfer "${this.label}" (${this.direction}, ${this.status}, ${this.submittedBytes} of ${this.byteLength} bytes)`;
   }
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {

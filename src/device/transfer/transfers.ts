@@ -10,7 +10,7 @@ import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
-import type { BeltRange, UploadBelt } from "./upload-belt.ts";
+import type { UploadBelt } from "./upload-belt.ts";
 import type { UploadWay, UploadWays } from "./upload-ways.ts";
 
 export class Transfers {
@@ -48,19 +48,6 @@ export class Transfers {
     const buffer = gpuBuffer(source.unmap());
     const bytes = wordBytes(byteLength);
     return this.#stream.copies.fromBuffer(buffer, target, bytes, byteOffset, 0, isMending);
-  }
-
-  /** Copies a range of the belt to a block. */
-  fromBelt(
-    { chunk, byteOffset }: BeltRange,
-    target: DeviceAllocation,
-    byteLength: number,
-    targetOffset = 0,
-  ): void {
-    const buffer = gpuBuffer(chunk.buffer);
-    this.#stream.copies.fromBuffer(buffer, target, wordBytes(byteLength), targetOffset, byteOffset);
-    // Where the target has failed, nothing was recorded that would end the chunk.
-    this.#stream.schedule();
   }
 
   /** Throws `FOREIGN_HANDLE` or `NOT_MAPPED` for a pinned tensor that cannot be uploaded now. */
@@ -108,11 +95,9 @@ export class Transfers {
     this.#stream.requireDevice();
     const bytes = new Uint8Array(buffer, start, byteLength);
     if (way === "belt") {
-      const range = this.#belt.take(byteLength);
-      if (range === null) return false;
-      new Uint8Array(range.chunk.memory(), range.byteOffset, byteLength).set(bytes);
-      this.fromBelt(range, target, byteLength, byteOffset);
-      return true;
+      return this.#belt.fill(target, byteOffset, byteLength, (memory, at) => {
+        new Uint8Array(memory, at, byteLength).set(bytes);
+      });
     }
     const request: PinnedRequest = { byteLength, direction: "upload", label: target.label };
     const taken = this.#pinned.tryAlloc(request);

@@ -1,7 +1,6 @@
 /**
  * Staging for what is produced in place: chunks of mapped memory that many uploads share, front to
- * back. One submission unmaps a chunk with everything in it, and the pinned heap maps it again when the
- * device is done:
+ * back. A chunk that is full is submitted at once, so that the device copies it while the next is filled:
  *
  *     [ a │ b │ c │ free ]  ── submit ──▶  in flight  ── mapped again ──▶  the pinned heap's pool
  *
@@ -10,15 +9,14 @@
  */
 
 import { alignUp } from "../../host/alignment.ts";
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
-import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
+import { LifetimeError } from "../../host/errors.ts";
+import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
+import type { PinnedSlots } from "../../host/pinned/pinned-slots.ts";
 import { MiB } from "../../host/units.ts";
-
-/** A range of mapped memory that is to be filled. */
-export interface BeltRange {
-  readonly chunk: PinnedBlock;
-  readonly byteOffset: number;
-}
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CommandStream } from "../stream/command-stream.ts";
+import { wordBytes } from "./transfers.ts";
 
 const smallBytes = MiB;
 const largeBytes = 4 * MiB;
@@ -29,106 +27,198 @@ const mostInFlightBytes = 4 * largeBytes;
 /** Copies and mapped ranges start at multiples of this. */
 const rangeAlignment = 16;
 
-function beltRequest(byteLength: number): PinnedRequest {
-  return { byteLength, label: "upload belt", isInternal: true };
-}
+const label = "upload belt";
 
 export class UploadBelt {
-  readonly #pinned: PinnedHeap;
-  #open: PinnedBlock | null = null;
+  readonly #stream: CommandStream;
+  readonly #slots: PinnedSlots;
+  #open: PinnedSlot | null = null;
   #used = 0;
   /** Full, with copies that are not submitted yet. */
-  #full: PinnedBlock[] = [];
+  #full: PinnedSlot[] = [];
+  #fullBytes = 0;
+  /** Unmapped, and about to be submitted. */
+  #sealed: PinnedSlot[] = [];
   #inFlightBytes = 0;
+  #arrivals: (() => void)[] = [];
   #chunkBytes = smallBytes;
   /** Bytes produced since the last submission. */
   #producedBytes = 0;
+  /** Ranges that somebody fills right now, one inside the other. */
+  #fillDepth = 0;
 
-  constructor(pinned: PinnedHeap) {
-    this.#pinned = pinned;
+  constructor(stream: CommandStream, slots: PinnedSlots) {
+    this.#stream = stream;
+    this.#slots = slots;
   }
 
   /** The most that one range can have. */
   static readonly largestBytes = largeBytes;
 
-  /** Mapped memory, or `null` where none is to be had without waiting. O(1). */
-  take(byteLength: number): BeltRange | null {
-    if (byteLength > largeBytes) return null;
-    if (this.#open !== null && this.#used + byteLength > this.#open.byteLength) {
-      this.#full.push(this.#open);
-      this.#open = null;
-      this.#chunkBytes = largeBytes;
+  /**
+   * Lets `write` fill so many bytes of mapped memory, and copies them behind a block's start. False, and
+   * nothing has happened, where there is no such memory without waiting. What `write` throws is thrown, and
+   * nothing is copied. O(1).
+   *
+   * Throws `NOT_MAPPED` where `write` has submitted work, which takes its own memory away.
+   */
+  fill(
+    target: DeviceAllocation,
+    byteOffset: number,
+    byteLength: number,
+    write: (memory: ArrayBuffer, byteOffset: number) => void,
+  ): boolean {
+    const slot = this.#roomFor(byteLength);
+    if (slot === null) return false;
+    const start = this.#used;
+    const end = alignUp(start + byteLength, rangeAlignment);
+    this.#used = end;
+    this.#fillDepth++;
+    try {
+      write((slot.range ??= slot.buffer.getMappedRange()), start);
+    } catch (error) {
+      if (slot.state !== "mapped") throw takenAway(target.label, error);
+      this.#undo(slot, start, end);
+      throw error;
+    } finally {
+      this.#fillDepth--;
     }
-    this.#open ??= this.#next(byteLength);
-    if (this.#open === null) return null;
-    const byteOffset = this.#used;
-    this.#used = alignUp(byteOffset + byteLength, rangeAlignment);
+    if (slot.state !== "mapped") throw takenAway(target.label);
     this.#producedBytes += byteLength;
-    return { chunk: this.#open, byteOffset };
+    this.#copy(slot, start, target, byteOffset, wordBytes(byteLength));
+    return true;
   }
 
-  /** An empty chunk of the class that is due, or of the other where only that is to be had. */
-  #next(byteLength: number): PinnedBlock | null {
-    const full = this.#full.reduce((sum, chunk) => sum + chunk.byteLength, 0);
-    for (const size of [
-      this.#chunkBytes,
-      this.#chunkBytes === smallBytes ? largeBytes : smallBytes,
-    ]) {
-      if (byteLength > size || this.#inFlightBytes + full + size > mostInFlightBytes) continue;
-      const taken = this.#pinned.tryAlloc(beltRequest(size));
-      if (!taken.ok) continue;
-      this.#used = 0;
-      return taken.value;
+  #copy(
+    slot: PinnedSlot,
+    start: number,
+    target: DeviceAllocation,
+    byteOffset: number,
+    bytes: number,
+  ): void {
+    const { copies } = this.#stream;
+    const buffer = gpuBuffer(slot.buffer);
+    if (copies.recordFromBuffer(buffer.gpu, start, target, byteOffset, bytes)) return;
+    copies.fromBuffer(buffer, target, bytes, byteOffset, start);
+    // Where the target has failed, nothing was recorded that would end the chunk.
+    this.#stream.schedule();
+  }
+
+  /** Whether {@link fill} would find mapped memory for so many bytes. */
+  hasRoom(byteLength: number): boolean {
+    return this.#roomFor(byteLength) !== null;
+  }
+
+  /** Whether memory that is on its way would serve so many bytes. */
+  mayServe(byteLength: number): boolean {
+    return byteLength <= largeBytes && this.#inFlightBytes + this.#fullBytes > 0;
+  }
+
+  /** Settles when a chunk that is on its way has arrived; everything is submitted for that. */
+  async arrival(): Promise<void> {
+    const arrived = new Promise<void>((resolve) => this.#arrivals.push(resolve));
+    await this.#stream.whenSubmitted(true);
+    await arrived;
+  }
+
+  /** The open chunk, where it has room; else another one. */
+  #roomFor(byteLength: number): PinnedSlot | null {
+    const open = this.#open;
+    if (open !== null && this.#used + byteLength <= open.buffer.size) return open;
+    if (byteLength > largeBytes) return null;
+    if (open !== null) {
+      this.#close(open);
+      this.#chunkBytes = largeBytes;
+      // Not under the hands of who fills another range of it.
+      if (this.#fillDepth === 0) this.#stream.flush();
     }
-    return null;
+    this.#open = this.#next(byteLength);
+    return this.#open;
+  }
+
+  #close(chunk: PinnedSlot): void {
+    this.#full.push(chunk);
+    this.#fullBytes += chunk.buffer.size;
+    this.#open = null;
+  }
+
+  /** An empty chunk of the class that is due, or a large one where only that suffices. */
+  #next(byteLength: number): PinnedSlot | null {
+    const size = byteLength > this.#chunkBytes ? largeBytes : this.#chunkBytes;
+    const isTooMuch = this.#inFlightBytes + this.#fullBytes + size > mostInFlightBytes;
+    if (isTooMuch) return null;
+    this.#used = 0;
+    const slot = this.#slots.lend(size, "upload", label);
+    if (slot !== null || byteLength > smallBytes) return slot;
+    return size === smallBytes ? null : this.#slots.lend(smallBytes, "upload", label);
   }
 
   /** Gives the latest range back, which nothing was recorded for. */
-  undo({ chunk, byteOffset }: BeltRange, byteLength: number): void {
+  #undo(chunk: PinnedSlot, start: number, end: number): void {
     // Behind it there may be others by now.
-    const end = alignUp(byteOffset + byteLength, rangeAlignment);
     if (chunk !== this.#open || end !== this.#used) return;
-    this.#used = byteOffset;
-    if (byteOffset > 0) return;
+    this.#used = start;
+    if (start > 0) return;
     // Nothing else would submit it, and give it back.
     this.#open = null;
-    this.#pinned.free(chunk);
+    void this.#slots.takeBack(chunk);
   }
 
   /** Before what is recorded is submitted: nobody writes these chunks any more. */
   seal(): void {
-    if (this.#open !== null && this.#used > 0) {
-      this.#full.push(this.#open);
-      this.#open = null;
-    }
+    if (this.#open !== null && this.#used > 0) this.#close(this.#open);
+    if (this.#full.length === 0) return;
     if (this.#producedBytes <= smallBytes / 2) this.#chunkBytes = smallBytes;
     this.#producedBytes = 0;
-    if (this.#full.length === 0) return;
     const full = this.#full;
     this.#full = [];
+    this.#fullBytes = 0;
     for (const chunk of full) {
-      chunk.unmap();
-      this.#inFlightBytes += chunk.byteLength;
-      void this.#arrival(chunk);
-      this.#pinned.free(chunk);
+      chunk.buffer.unmap();
+      chunk.range = null;
+      chunk.state = "in-flight";
+      chunk.idle = false;
+      this.#inFlightBytes += chunk.buffer.size;
+      this.#sealed.push(chunk);
     }
   }
 
-  async #arrival(chunk: PinnedBlock): Promise<void> {
-    try {
-      await chunk.map(false);
-    } catch {
+  /** After that: they are mapped again as soon as they can be. */
+  submitted(): void {
+    if (this.#sealed.length === 0) return;
+    const sealed = this.#sealed;
+    this.#sealed = [];
+    for (const chunk of sealed) {
+      // Where work waits, so may copies from this chunk: then it is mapped behind them.
+      const mapping = this.#stream.isHolding
+        ? this.#slots.map(chunk, false)
+        : this.#slots.mapSubmitted(chunk);
       // Lost with its device: the pinned heap knows.
-    } finally {
-      this.#inFlightBytes -= chunk.byteLength;
+      mapping.catch(() => {});
+      // Once it is pooled: who waits for it takes it from there.
+      void this.#slots.takeBack(chunk).then(() => this.#arrived(chunk.buffer.size));
     }
+  }
+
+  #arrived(size: number): void {
+    this.#inFlightBytes -= size;
+    if (this.#arrivals.length === 0) return;
+    for (const resolve of this.#arrivals.splice(0)) resolve();
   }
 
   /** Gives back what is open, used or not: what was recorded from it is lost with the device. */
   close(): void {
-    const chunks = this.#open === null ? this.#full : [...this.#full, this.#open];
-    this.#open = null;
+    if (this.#open !== null) this.#close(this.#open);
+    for (const chunk of this.#full) void this.#slots.takeBack(chunk);
     this.#full = [];
-    for (const chunk of chunks) this.#pinned.free(chunk);
+    this.#fullBytes = 0;
   }
+}
+
+function takenAway(tensor: string, cause?: unknown): LifetimeError {
+  return new LifetimeError(
+    "NOT_MAPPED",
+    `the memory of "${tensor}" was handed to the GPU while it was filled: the function that fills it has submitted work, or read something; let it write its elements only`,
+    { label: tensor, cause },
+  );
 }

@@ -7,15 +7,14 @@
  *                [piece 1] ─▶ copy      has copied it, and a producer that is too fast waits
  */
 
-import { InvalidArgumentError, OutOfMemoryError } from "../../host/errors.ts";
-import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
+import { InvalidArgumentError } from "../../host/errors.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
-import type { CopyTicket } from "../stream/held-work.ts";
 import type { TensorInput } from "../tensor.ts";
-import { unlessAborted } from "./transfer.ts";
-import type { TransferControl } from "./transfer.ts";
+import type { TransferControl } from "./transfer-control.ts";
+import { unlessAborted } from "./transfer-control.ts";
+import { pieceCount, UploadWindow } from "./upload-window.ts";
 
 /**
  * Fills `piece`, which is memory that the device copies from, with the tensor's bytes from `byteOffset`
@@ -32,17 +31,15 @@ export interface WriteFromOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** One is filled while another is copied; two more hide that neither is even. */
-const pieceCount = 4;
 const leastPieceBytes = 4096;
 
 /** Where the bytes come from, and what is to be done at the end. */
 interface Source {
   readonly fill: ByteProducer;
   /** After the last byte was taken; throws where there are more. */
-  finish(): Promise<void>;
+  finish?(): Promise<void>;
   /** Always. */
-  close(error: unknown): Promise<void>;
+  close?(error: unknown): Promise<void>;
 }
 
 /**
@@ -59,9 +56,9 @@ export async function writeFrom(
   const { windowBytes = 8 * MiB } = options;
   const { label } = target;
   // First: a stream is cancelled whatever fails.
-  const source =
-    typeof from === "function" ? producerSource(from) : streamSource(from, label, control.signal);
-  let window: Window | null = null;
+  const source: Source =
+    typeof from === "function" ? { fill: from } : streamSource(from, label, control.signal);
+  let window: UploadWindow | null = null;
   let failure: unknown;
   try {
     context.stream.requireDevice();
@@ -74,14 +71,14 @@ export async function writeFrom(
       );
     }
     const pieceBytes = Math.floor(windowBytes / pieceCount / 4096) * 4096;
-    window = new Window(context, Math.min(pieceBytes, tensor.block.byteLength), label);
+    window = new UploadWindow(context, Math.min(pieceBytes, tensor.block.byteLength), label);
     await writePieces(context, tensor, source, window, options, control);
   } catch (error) {
     failure = error;
     throw error;
   } finally {
     window?.close();
-    await source.close(failure);
+    await source.close?.(failure);
   }
 }
 
@@ -99,94 +96,35 @@ async function writePieces(
   context: DeviceContext,
   target: AnyTensor,
   source: Source,
-  window: Window,
+  window: UploadWindow,
   { onProgress }: WriteFromOptions,
   control: TransferControl,
 ): Promise<void> {
-  const { signal } = control;
-  const { table, transfers, stream } = context;
+  const { table, stream } = context;
   const total = target.block.byteLength;
   const before = table.failures.get(target.block.key);
-  const tickets: CopyTicket[] = [];
   try {
     for (let done = 0; done < total;) {
-      signal.throwIfAborted();
-      const piece = await window.next(signal);
-      signal.throwIfAborted();
+      control.throwIfStopped();
+      const piece = await window.next(control);
+      control.throwIfStopped();
       const length = Math.min(piece.byteLength, total - done);
-      const use = piece.use();
-      try {
-        await source.fill(use.bytes().subarray(0, length), done);
-      } finally {
-        use.dispose();
-      }
-      signal.throwIfAborted();
-      // All of it is to be written: what had failed before does not matter from the first piece on.
-      const isMending = done === 0 ? true : undefined;
-      tickets.push(transfers.fromPinnedBlock(piece, target.block, done, length, isMending));
+      const filled = source.fill(piece.subarray(0, length), done);
+      if (filled instanceof Promise) await filled;
+      control.throwIfStopped();
+      window.send(target.block, done, length);
       done += length;
       control.submitted(done);
       onProgress?.(done, total);
     }
-    await source.finish();
-    await stream.whenSubmitted(true);
-    const failed = tickets.find((ticket) => ticket.failure !== null);
-    if (failed !== undefined) throw failed.failure!;
+    await source.finish?.();
+    await window.submitted();
   } catch (error) {
     // What had no value has a part of one now, which is none.
     const { allocation } = target;
     if (before !== undefined && allocation.isAlive) stream.fail(allocation.key, before);
     throw error;
   }
-}
-
-/** Pieces of pinned memory in turn. */
-class Window {
-  readonly #context: DeviceContext;
-  readonly #pieceBytes: number;
-  readonly #label: string;
-  readonly #pieces: PinnedBlock[] = [];
-  #count = pieceCount;
-  #turn = 0;
-
-  constructor(context: DeviceContext, pieceBytes: number, label: string) {
-    this.#context = context;
-    this.#pieceBytes = pieceBytes;
-    this.#label = label;
-  }
-
-  /** A mapped piece, as soon as there is one. */
-  async next(signal: AbortSignal): Promise<PinnedBlock> {
-    const pieces = this.#pieces;
-    while (pieces.length < this.#count) {
-      try {
-        const label = `window of ${this.#label}`;
-        const byteLength = this.#pieceBytes;
-        const request: PinnedRequest = { byteLength, label, isInternal: true };
-        const piece = await this.#context.pinned.allocAsync(request);
-        pieces.push(piece);
-        return piece;
-      } catch (error) {
-        if (!(error instanceof OutOfMemoryError)) throw error;
-        // A smaller window than wanted does, too; and reads give back what they hold.
-        const released = pieces.length > 0 ? null : this.#context.readbacks.staging.nextRelease();
-        if (released !== null) await unlessAborted(signal, released);
-        else if (pieces.length > 0) this.#count = pieces.length;
-        else throw error;
-      }
-    }
-    const piece = pieces[this.#turn++ % pieces.length]!;
-    await piece.map();
-    return piece;
-  }
-
-  close(): void {
-    for (const piece of this.#pieces) this.#context.pinned.free(piece);
-  }
-}
-
-function producerSource(fill: ByteProducer): Source {
-  return { fill, finish: async () => {}, close: async () => {} };
 }
 
 function streamSource(

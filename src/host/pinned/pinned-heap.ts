@@ -1,84 +1,49 @@
 /**
- * `PinnedHeap`: memory that the GPU copies from or to. A block is a mappable GPU buffer of its own,
- * pooled by size class; while it is mapped, the host sees it as real typed arrays.
- *
- *               alloc                unmap (a transfer is recorded)
- *     [pooled] ───────▶ (mapped) ─────────────────▶ (in-flight)
- *         ▲                ▲                             │ submitted: mapAsync
- *         │ dispose        │ GPU done                    ▼
- *         └────────────────┴───────────────────────(mapping)
- *
- * A block that is disposed in flight is deferred: it goes back to the pool when the GPU is done.
+ * `PinnedHeap`: memory that the GPU copies from or to. A block is a mappable GPU buffer of its own; while
+ * it is mapped, the host sees it as real typed arrays. What the buffers go through is in pinned-slots.ts.
  */
 
-import { Alignment, alignUp } from "../alignment.ts";
+import { Alignment } from "../alignment.ts";
 import type { Duties } from "../diagnostics/duties.ts";
+import type { RegionObserver } from "../diagnostics/observer.ts";
 import { dtypeInfo } from "../dtype.ts";
 import type { DType } from "../dtype.ts";
-import { LifetimeError, MoorageError, OutOfMemoryError } from "../errors.ts";
 import { byteSize, contiguousLayout } from "../layout.ts";
 import { checkRequest, doubleFree, foreignHandle, Region } from "../region.ts";
 import type { Result } from "../region.ts";
 import { settled } from "../settled.ts";
-import { RegionLedger } from "../statistics.ts";
 import type { RegionStats } from "../statistics.ts";
-import { PinnedBlock, PinnedSlot } from "./pinned-block.ts";
-import type {
-  MappableBuffer,
-  MappableSource,
-  PinnedDirection,
-  PinnedRequest,
-} from "./pinned-block.ts";
-import { hasFailed, PinnedPool } from "./pinned-pool.ts";
+import { PinnedBlock } from "./pinned-block.ts";
+import type { MappableSource, PinnedRequest, PinnedSlot } from "./pinned-block.ts";
+import { PinnedSlots } from "./pinned-slots.ts";
+import type { PinnedHeapOptions } from "./pinned-slots.ts";
 import { PinnedTensor } from "./pinned-tensor.ts";
 import type { PinnedTensorOptions } from "./pinned-tensor.ts";
-
-// GPUMapMode by value: `host` knows no GPU globals.
-const mapMode: { readonly [D in PinnedDirection]: number } = { readback: 1, upload: 2 };
-
-export interface PinnedHeapOptions {
-  /** All buffers together never pass this. */
-  readonly budgetBytes: number;
-  /** A new buffer past this first costs what is pooled, and is told of. Default: the budget. */
-  readonly softBytes?: number;
-}
-
-/** Pinned memory is short: `soft` past the soft budget; `refused` unless something is freed. */
-export interface PinnedPressure {
-  readonly requestedBytes: number;
-  readonly availableBytes: number;
-  readonly reservedBytes: number;
-  readonly budgetBytes: number;
-  readonly level: "soft" | "refused";
-}
 
 export class PinnedHeap extends Region<PinnedBlock> {
   readonly kind = "pinned";
   readonly label = "pinned heap";
-  readonly #source: MappableSource;
-  /** Live, pooled and in flight together never pass this. */
-  readonly budgetBytes: number;
-  readonly #ledger = new RegionLedger("pinned");
-  readonly #pool = new PinnedPool((slot) => this.#destroy(slot));
+  /** @internal The buffers, for who needs no handles. */
+  readonly slots: PinnedSlots;
   readonly #live = new Set<PinnedBlock>();
-  readonly #deferred = new Set<Promise<void>>();
   readonly #waiting: (() => void)[] = [];
-  #closed = false;
   /** @internal Told of tensors that somebody has to dispose, where anybody keeps count. */
   duties: Duties | null = null;
-  /** @internal Told of memory that is short, and may free some. */
-  onPressure: (event: PinnedPressure) => void = () => {};
-  /** @internal Told of a buffer that is kept for later. */
-  onPooled: () => void = () => {};
-  readonly #softBytes: number;
-  /** Who only tries has another way: nobody is troubled for it. */
-  #isTrying = false;
 
   constructor(source: MappableSource, options: PinnedHeapOptions) {
     super();
-    this.#source = source;
-    this.budgetBytes = options.budgetBytes;
-    this.#softBytes = options.softBytes ?? options.budgetBytes;
+    this.slots = new PinnedSlots(source, this, options);
+  }
+
+  /** Live, pooled and in flight together never pass this. */
+  get budgetBytes(): number {
+    return this.slots.budgetBytes;
+  }
+
+  /** @internal Watches handles, and what is used without one. */
+  observe(observer: RegionObserver | null): void {
+    this.observer = observer;
+    this.slots.observer = observer;
   }
 
   /** A tensor over a new block, mapped and ready to be written. Old bytes may show through. */
@@ -105,9 +70,7 @@ export class PinnedHeap extends Region<PinnedBlock> {
     const { byteLength, direction = "upload", label = "pinned" } = request;
     // A block starts at the start of its buffer, which is mapped at page granularity.
     checkRequest(request, this.label, Alignment.page);
-    const size = sizeClass(byteLength);
-    const slot = this.#pool.take(size, direction) ?? this.#create(size, direction, label);
-    this.#ledger.allocated(byteLength, size - byteLength);
+    const slot = this.slots.take(byteLength, direction, label);
     const block = new PinnedBlock(this, slot, byteLength, label);
     block.isInternal = request.isInternal ?? false;
     this.#live.add(block);
@@ -115,59 +78,9 @@ export class PinnedHeap extends Region<PinnedBlock> {
     return block;
   }
 
-  #create(size: number, direction: PinnedDirection, label: string): PinnedSlot {
-    if (this.#ledger.reserved + size > this.budgetBytes) {
-      this.trim(Math.max(0, this.pooledBytes - (this.#ledger.reserved + size - this.budgetBytes)));
-    }
-    if (this.#ledger.reserved + size > this.#softBytes) this.#press(size);
-    if (this.#ledger.reserved + size > this.budgetBytes) throw this.#refused(size, label);
-    let buffer: MappableBuffer;
-    try {
-      buffer = this.#source.create(size, direction, `moorage pinned ${direction} ${size}`);
-    } catch (cause) {
-      if (cause instanceof MoorageError && !(cause instanceof OutOfMemoryError)) throw cause;
-      throw this.#refused(size, label, cause);
-    }
-    this.#ledger.reserve(size);
-    return new PinnedSlot(buffer, direction);
-  }
-
-  /** What is pooled goes, and the program is told, who may dispose. */
-  #press(requestedBytes: number): void {
-    if (this.#isTrying) return;
-    const { budgetBytes } = this;
-    const reservedBytes = this.#ledger.reserved;
-    const isRefused = reservedBytes + requestedBytes > budgetBytes;
-    this.onPressure({
-      requestedBytes,
-      availableBytes: Math.max(0, budgetBytes - reservedBytes),
-      reservedBytes,
-      budgetBytes,
-      level: isRefused ? "refused" : "soft",
-    });
-    this.trim(0);
-  }
-
   /** Like `alloc`, but tells no program that memory is short. */
   override tryAlloc(request: PinnedRequest): Result<PinnedBlock> {
-    const before = this.#isTrying;
-    this.#isTrying = true;
-    try {
-      return super.tryAlloc(request);
-    } finally {
-      this.#isTrying = before;
-    }
-  }
-
-  #refused(requestedBytes: number, label: string, cause?: unknown): OutOfMemoryError {
-    this.#ledger.failed();
-    const availableBytes = Math.max(0, this.budgetBytes - this.#ledger.reserved);
-    return new OutOfMemoryError(
-      `"${label}" needs ${requestedBytes} bytes of pinned memory, and ${availableBytes} are left of the budget of ` +
-        `${this.budgetBytes}; dispose pinned tensors, await transfers in flight (allocAsync waits), or raise budget.pinnedBytes`,
-      { requestedBytes, availableBytes },
-      { label, cause },
-    );
+    return this.slots.trying(() => super.tryAlloc(request));
   }
 
   /** Waits for memory in flight where the budget would otherwise refuse. */
@@ -175,13 +88,11 @@ export class PinnedHeap extends Region<PinnedBlock> {
     for (;;) {
       const result = this.tryAlloc(request);
       if (result.ok) return result.value;
-      if (result.error.code !== "OUT_OF_MEMORY" || this.#deferred.size === 0) throw result.error;
-      // Looked at now: while this waits, all of it may come back, and a race of nothing has no end.
-      const deferred = [...this.#deferred];
-      // It may still have to be submitted, and nobody else may ask for it.
-      await this.#source.whenSubmitted(true);
-      await Promise.race(deferred);
-      this.#ledger.retried();
+      if (result.error.code !== "OUT_OF_MEMORY") throw result.error;
+      const back = this.slots.nextBack();
+      if (back === null) throw result.error;
+      await back;
+      this.slots.ledger.retried();
     }
   }
 
@@ -191,141 +102,37 @@ export class PinnedHeap extends Region<PinnedBlock> {
     if (block.references === 1) block.requireUnused("freed");
     block.references--;
     if (block.references > 0) return;
-    const { slot } = block;
-    const size = slot.buffer.size;
     this.#live.delete(block);
     this.observer?.freed(this, block);
-    if (slot.isDestroyed) return;
-    this.#ledger.freed(block.byteLength, size - block.byteLength);
-    if (slot.state === "lost" || hasFailed(slot)) {
-      this.#destroy(slot);
-    } else if (slot.state === "mapped" || slot.idle) {
-      this.#recycle(slot);
-    } else {
-      this.#defer(slot, size);
-    }
+    this.slots.return(block.slot, block.byteLength);
   }
 
-  /**
-   * @internal A readback buffer without a handle, for who takes and returns it by himself: a pooled one, or
-   * a new one named by `label` where that is told. `null` where there is none, and then nobody is troubled
-   * for it. O(1), and a buffer is created.
-   */
-  lend(byteLength: number, label: string | null): PinnedSlot | null {
-    const size = sizeClass(byteLength);
-    let slot = this.#pool.take(size, "readback");
-    if (slot === undefined && label !== null) slot = this.#tryCreate(size, "readback", label);
-    if (slot === undefined) return null;
-    this.#ledger.allocated(byteLength, size - byteLength);
-    this.observer?.allocated(this, slot, label ?? "read", byteLength);
-    return slot;
-  }
-
-  #tryCreate(size: number, direction: PinnedDirection, label: string): PinnedSlot | undefined {
-    const before = this.#isTrying;
-    this.#isTrying = true;
-    try {
-      return this.#create(size, direction, label);
-    } catch (error) {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      this.#ledger.retried();
-      return undefined;
-    } finally {
-      this.#isTrying = before;
-    }
-  }
-
-  /** @internal The end of {@link lend}: the slot is unmapped, or lost. O(1). */
-  takeBack(slot: PinnedSlot, byteLength: number): void {
-    this.observer?.freed(this, slot);
-    this.#ledger.freed(byteLength, slot.buffer.size - byteLength);
-    if (slot.state === "lost" || this.#closed || hasFailed(slot)) this.#destroy(slot);
-    else this.#recycle(slot);
-  }
-
-  #defer(slot: PinnedSlot, size: number): void {
-    this.#ledger.defer(size);
-    const done: Promise<void> = this.map(slot, false).then(
-      () => this.#undefer(slot, size, done),
-      () => this.#undefer(slot, size, done),
-    );
-    this.#deferred.add(done);
-  }
-
-  #undefer(slot: PinnedSlot, size: number, done: Promise<void>): void {
-    this.#ledger.defer(-size);
-    this.#deferred.delete(done);
-    if (this.#closed || slot.state === "lost") this.#destroy(slot);
-    else this.#recycle(slot);
-  }
-
-  #recycle(slot: PinnedSlot): void {
-    if (slot.direction === "readback" && slot.state === "mapped") {
-      slot.buffer.unmap();
-      slot.range = null;
-      slot.state = "in-flight";
-    }
-    this.#pool.put(slot);
-    this.onPooled();
-  }
-
-  #destroy(slot: PinnedSlot): void {
-    if (slot.isDestroyed) return;
-    slot.isDestroyed = true;
-    slot.state = "lost";
-    slot.range = null;
-    slot.buffer.destroy();
-    this.#ledger.reserve(-slot.buffer.size);
-  }
-
-  /** @internal Maps a slot once its transfer has been submitted. */
+  /** @internal Maps a block's slot once its transfer has been submitted. */
   map(slot: PinnedSlot, urgent: boolean): Promise<void> {
-    if (slot.state === "mapped") return Promise.resolve();
-    const submitted = this.#source.whenSubmitted(urgent);
-    slot.mapping ??= this.#map(slot, submitted);
-    return slot.mapping;
-  }
-
-  async #map(slot: PinnedSlot, submitted: Promise<void>): Promise<void> {
-    try {
-      await submitted;
-      slot.state = "mapping";
-      await slot.buffer.mapAsync(mapMode[slot.direction]);
-      if (slot.state === "mapping") slot.state = "mapped";
-    } catch (cause) {
-      slot.state = "lost";
-      throw new LifetimeError(
-        "NOT_MAPPED",
-        "a pinned buffer could not be mapped again: the device is lost or the runtime was disposed",
-        { cause },
-      );
-    } finally {
-      slot.mapping = null;
-    }
+    return this.slots.map(slot, urgent);
   }
 
   /** Destroys pooled buffers until at most `keepBytes` of them are left. */
   trim(keepBytes: number): void {
-    this.#pool.trim(keepBytes);
+    this.slots.trim(keepBytes);
   }
 
   /** Destroys as many pooled buffers as nobody has used since the call before. Whether some are left. */
   decay(): boolean {
-    return this.#pool.decay();
+    return this.slots.decay();
   }
 
   /** Bytes of buffers that are kept for later. */
   get pooledBytes(): number {
-    return this.#pool.byteLength;
+    return this.slots.pooledBytes;
   }
 
-  /** Settles when nothing that was disposed is still in flight, and nobody reads or writes any block. */
+  /** Settles when nothing that was disposed is still in flight, and nobody reads or writes any memory. */
   async settled(): Promise<void> {
     for (;;) {
-      if (this.#deferred.size > 0) await Promise.all(this.#deferred);
-      else if (Array.from(this.#live).some(({ useCount }) => useCount > 0)) {
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
-      } else return;
+      await this.slots.settled();
+      if (!Array.from(this.#live).some(({ useCount }) => useCount > 0)) return;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
@@ -354,22 +161,20 @@ export class PinnedHeap extends Region<PinnedBlock> {
 
   /** Destroys every buffer; blocks that are still alive become `lost`. */
   close(): void {
-    this.#closed = true;
-    this.lose();
+    this.slots.lose(this.#held(), true);
   }
 
   /** @internal The device is gone, and every buffer with it; new blocks come from another. */
   lose(): void {
-    this.trim(0);
-    for (const { slot, byteLength } of this.#live) {
-      if (slot.isDestroyed) continue;
-      this.#ledger.freed(byteLength, slot.buffer.size - byteLength);
-      this.#destroy(slot);
-    }
+    this.slots.lose(this.#held(), false);
+  }
+
+  #held(): [PinnedSlot, number][] {
+    return Array.from(this.#live, ({ slot, byteLength }) => [slot, byteLength]);
   }
 
   stats(): RegionStats {
-    return this.#ledger.stats();
+    return this.slots.ledger.stats();
   }
 
   protected owns(block: PinnedBlock): boolean {
@@ -383,14 +188,4 @@ export class PinnedHeap extends Region<PinnedBlock> {
   protected requestLike(block: PinnedBlock, byteLength: number): PinnedRequest {
     return { byteLength, direction: block.direction, label: block.label };
   }
-}
-
-/**
- * The size of the buffer for a request: four classes in each doubling, so at most a quarter more
- * than asked, and multiples of 256 so that every mapping and copy alignment holds.
- */
-function sizeClass(byteLength: number): number {
-  if (byteLength <= 2048) return (byteLength + 255) & -256;
-  const step = 2 ** (Math.ceil(Math.log2(byteLength)) - 3);
-  return alignUp(byteLength, step);
 }

@@ -33,6 +33,12 @@ export class PinnedPool {
     }
   }
 
+  /** Whether there is one to be taken. O(1). */
+  has(size: number, direction: PinnedDirection): boolean {
+    const list = this.#free[direction].get(size);
+    return list !== undefined && list.length > 0;
+  }
+
   /** Keeps a buffer that nobody has any more. O(1). */
   put(slot: PinnedSlot): void {
     const { size } = slot.buffer;

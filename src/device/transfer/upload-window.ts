@@ -1,0 +1,131 @@
+/**
+ * A window of mapped memory for uploads: a few buffers that take turns. Each is mapped again as soon as
+ * the device has copied it, so that it is there when its turn comes:
+ *
+ *     (mapped) ─ filled ─▶ unmapped, copy submitted, mapAsync ─▶ (mapped)
+ */
+
+import type { PinnedRequest, PinnedSlot } from "../../host/pinned/pinned-block.ts";
+import { KiB } from "../../host/units.ts";
+import type { DeviceContext } from "../context.ts";
+import type { DeviceAllocation } from "../memory/block-table.ts";
+import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CopyTicket } from "../stream/held-work.ts";
+import { unlessAborted } from "./transfer-control.ts";
+import type { TransferControl } from "./transfer-control.ts";
+import { wordBytes } from "./transfers.ts";
+
+/** One is filled while another is copied; two more hide that neither is even. */
+export const pieceCount = 4;
+
+/** From here on a piece is submitted by itself: a submission costs as much as copying some of this. */
+const submitBytes = 256 * KiB;
+
+export class UploadWindow {
+  readonly #context: DeviceContext;
+  readonly #pieceBytes: number;
+  readonly #label: string;
+  readonly #slots: PinnedSlot[] = [];
+  /** How many there may be: fewer where memory is short. */
+  #count = pieceCount;
+  #turn = 0;
+  /** The one that is being filled. */
+  #filling: PinnedSlot | null = null;
+  /** Copies that wait for a submission, and may fail until then. */
+  readonly #tickets: CopyTicket[] = [];
+  #recordedCount = 0;
+
+  constructor(context: DeviceContext, pieceBytes: number, label: string) {
+    this.#context = context;
+    this.#pieceBytes = pieceBytes;
+    this.#label = label;
+  }
+
+  /** The next piece's memory, as soon as there is some; it ends with {@link send}. Old bytes show. */
+  async next(control: TransferControl): Promise<Uint8Array<ArrayBuffer>> {
+    const slot =
+      this.#slots.length < this.#count
+        ? (this.#pooled() ?? (await this.#another(control)))
+        : this.#slots[this.#turn++ % this.#slots.length]!;
+    if (slot.mapping !== null) await slot.mapping;
+    this.#filling = slot;
+    slot.range ??= slot.buffer.getMappedRange();
+    return new Uint8Array(slot.range, 0, this.#pieceBytes);
+  }
+
+  #pooled(): PinnedSlot | null {
+    const slot = this.#context.pinned.slots.lend(this.#pieceBytes, "upload");
+    if (slot !== null) this.#slots.push(slot);
+    return slot;
+  }
+
+  async #another(control: TransferControl): Promise<PinnedSlot> {
+    const { pinned, readbacks } = this.#context;
+    const label = `window of ${this.#label}`;
+    const request: PinnedRequest = { byteLength: this.#pieceBytes, label, isInternal: true };
+    for (;;) {
+      // Rather than one more buffer, one of the window before: it is warm, and memory stays bounded.
+      const wanted = Math.max(1, this.#count - this.#slots.length);
+      const arriving = pinned.slots.arriving(this.#pieceBytes, "upload", wanted);
+      if (arriving !== null) {
+        await arriving;
+        control.throwIfStopped();
+        const back = this.#pooled();
+        if (back !== null) return back;
+        continue;
+      }
+      const slot = pinned.slots.lend(this.#pieceBytes, "upload", label);
+      if (slot !== null) {
+        this.#slots.push(slot);
+        return slot;
+      }
+      // A smaller window than wanted does, too; and reads give back what they hold.
+      if (this.#slots.length > 0) {
+        this.#count = this.#slots.length;
+        return this.#slots[this.#turn++ % this.#slots.length]!;
+      }
+      const released = readbacks.staging.nextRelease();
+      if (released !== null) await unlessAborted(control.signal, released);
+      // Waits for what is in flight; rejects where that is nothing.
+      else pinned.free(await pinned.allocAsync(request));
+    }
+  }
+
+  /** Copies the first bytes of the piece that was asked for last behind a block's start. */
+  send(target: DeviceAllocation, byteOffset: number, byteLength: number): void {
+    const slot = this.#filling!;
+    this.#filling = null;
+    const { stream, pinned } = this.#context;
+    stream.requireDevice();
+    const buffer = gpuBuffer(slot.buffer);
+    slot.buffer.unmap();
+    slot.range = null;
+    slot.state = "in-flight";
+    slot.idle = false;
+    const bytes = wordBytes(byteLength);
+    const isLarge = byteLength >= submitBytes && this.#recordedCount === 0;
+    if (isLarge && stream.copies.submitFromBuffer(buffer.gpu, target, byteOffset, bytes)) {
+      // Who wants the piece again waits for the same mapping, and is told.
+      pinned.slots.mapSubmitted(slot).catch(() => {});
+      return;
+    }
+    // All of it is to be written: what had failed before does not matter from the first piece on.
+    const isMending = byteOffset === 0 ? true : undefined;
+    this.#tickets.push(stream.copies.fromBuffer(buffer, target, bytes, byteOffset, 0, isMending));
+    const isDue = byteLength >= submitBytes || 2 * ++this.#recordedCount >= this.#count;
+    if (isDue) this.#recordedCount = 0;
+    pinned.slots.map(slot, isDue).catch(() => {});
+  }
+
+  /** Settles when every copy is submitted; rejects where one of them failed before that. */
+  async submitted(): Promise<void> {
+    if (this.#tickets.length === 0) return;
+    await this.#context.stream.whenSubmitted(true);
+    for (const { failure } of this.#tickets) if (failure !== null) throw failure;
+  }
+
+  /** Gives every piece back: what is in flight when it is back. */
+  close(): void {
+    for (const slot of this.#slots) void this.#context.pinned.slots.takeBack(slot);
+  }
+}
