@@ -35,7 +35,7 @@ export async function createRuntime(options: NodeRuntimeOptions = {}): Promise<R
   const requestAdapter = async (): Promise<GPUAdapter> =>
     (await openAdapter({ adapter: choice, powerPreference, onProgress })).adapter;
   const given = typeof adapter === "object" ? { adapter } : {};
-  return await createOn({ requestAdapter, ...rest, ...given });
+  return await createOn({ requestAdapter, waiting: "sleep", ...rest, ...given });
 }
 
 let isWarning = false;

@@ -39,7 +39,6 @@ import { GpuMappableSource } from "./memory/gpu-mappable.ts";
 import { GpuMemory } from "./memory/gpu-memory.ts";
 import { emptySlabs, makeRoom } from "./memory/make-room.ts";
 import { SlabPool } from "./memory/slab-pool.ts";
-import { Nudges } from "./nudges.ts";
 import { BindGroups } from "./stream/bind-groups.ts";
 import type { CommandStream } from "./stream/command-stream.ts";
 import type { TensorHost } from "./tensor.ts";
@@ -50,6 +49,10 @@ import type { UploadBelt } from "./transfer/upload-belt.ts";
 import { UploadWays } from "./transfer/upload-ways.ts";
 import type { UploadPlan, UploadWay } from "./transfer/upload-ways.ts";
 import type { EntryKernels } from "./user-kernel.ts";
+import { Fence } from "./waiting/fence.ts";
+import { Nudges } from "./waiting/nudges.ts";
+import { canSleep, Patience } from "./waiting/patience.ts";
+import type { Waits } from "./waiting/waits.ts";
 
 export interface ContextOptions {
   readonly device: GPUDevice;
@@ -62,12 +65,13 @@ export interface ContextOptions {
   readonly debug: AdvisorOptions | undefined;
   readonly onError: (error: MoorageError) => void;
   readonly uploads: UploadPlan | UploadWay | undefined;
+  readonly waiting: "platform" | "sleep" | undefined;
 }
 
 export class DeviceContext implements TensorHost {
   readonly label: string;
   readonly memory: GpuMemory;
-  readonly nudges: Nudges;
+  readonly waits: Waits;
   readonly pool: SlabPool;
   readonly table = new BlockTable();
   readonly groups = new BindGroups();
@@ -84,6 +88,7 @@ export class DeviceContext implements TensorHost {
   readonly ways: UploadWays;
   readonly #onError: (error: MoorageError) => void;
   readonly #decay: Decay;
+  readonly #fence: Fence;
   readonly #cachedBytes: number;
   // What runs on the device that there is now: fields, because every small operation goes through some.
   device!: GPUDevice;
@@ -104,7 +109,8 @@ export class DeviceContext implements TensorHost {
     this.#onError = options.onError;
     this.memory = new GpuMemory(device, budget.totalBytes);
     this.ways = new UploadWays(options.uploads, device);
-    this.nudges = new Nudges(() => this.memory.device);
+    const isPatient = options.waiting === "sleep" && canSleep();
+    this.waits = isPatient ? new Patience() : new Nudges(() => this.memory.device);
     this.pool = new SlabPool(this.memory, {
       budgetBytes: budget.deviceBytes,
       softBytes: budget.deviceSoftBytes,
@@ -146,7 +152,7 @@ export class DeviceContext implements TensorHost {
       new GpuMappableSource(
         this.memory,
         () => this.stream,
-        (waiting) => this.nudges.during(waiting),
+        (waiting) => this.waits.during(waiting),
       ),
       { budgetBytes: budget.pinnedBytes, softBytes: budget.pinnedSoftBytes },
     );
@@ -164,6 +170,11 @@ export class DeviceContext implements TensorHost {
       this.pinned.trim(0);
       this.pool.trim();
     };
+    this.#fence = new Fence({
+      device: () => this.device,
+      slots: this.pinned.slots,
+      isHolding: () => this.stream.isHolding,
+    });
     this.#cachedBytes = budget.cachedBytes;
     this.pinned.slots.onPooled = () => {
       if (this.pinned.pooledBytes > this.#cachedBytes) this.stream.schedule();
@@ -190,9 +201,10 @@ export class DeviceContext implements TensorHost {
 
   /** Makes what runs on the device that {@link memory} has now. */
   #connect(): void {
-    const { memory, pool, table, groups, pinned, ways } = this;
+    const { memory, pool, table, groups, pinned, ways, waits } = this;
     const engine = new Engine({
       ways,
+      waits,
       memory,
       pool,
       table,
@@ -227,7 +239,7 @@ export class DeviceContext implements TensorHost {
 
   /** Settles when the device has done what was submitted so far. */
   async whenDone(): Promise<void> {
-    await this.nudges.during(this.device.queue.onSubmittedWorkDone());
+    await this.waits.during(this.#fence.passed());
   }
 
   #armLadder(): void {

@@ -26,6 +26,7 @@ import { Transfers, wordBytes } from "./transfer/transfers.ts";
 import { UploadBelt } from "./transfer/upload-belt.ts";
 import type { UploadWays } from "./transfer/upload-ways.ts";
 import { EntryKernels } from "./user-kernel.ts";
+import type { Waits } from "./waiting/waits.ts";
 
 export interface EngineParts {
   /** Its device is the engine's. */
@@ -33,6 +34,7 @@ export interface EngineParts {
   readonly pool: SlabPool;
   readonly table: BlockTable;
   readonly groups: BindGroups;
+  readonly waits: Waits;
   readonly pinned: PinnedHeap;
   readonly host: TensorHost;
   readonly snapshot: (block: DeviceAllocation) => Snapshot;

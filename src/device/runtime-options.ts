@@ -29,6 +29,13 @@ export interface RuntimeOptions {
    */
   readonly uploads?: UploadPlan | UploadWay | "measure";
   /**
+   * How the device is waited for. `platform`: as the platform does it; in Firefox the device is nudged.
+   * `sleep`: for Dawn in Node, which else spends a core on asking; waits of more than a millisecond sleep
+   * in between, and the thread with them, for 2 % of the time waited, 1 ms at most. Default: `sleep` in
+   * `moorage/node`, else `platform`; where a thread may not sleep, `sleep` is `platform`.
+   */
+  readonly waiting?: "platform" | "sleep";
+  /**
    * Empty slabs and pooled staging that nobody has used for so many milliseconds go back to the platform.
    * Default 10,000; `Infinity` keeps them until `trim()`.
    */

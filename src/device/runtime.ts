@@ -116,6 +116,7 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
         debug: options.debug === true ? {} : options.debug === false ? undefined : options.debug,
         onError,
         uploads: options.uploads === "measure" ? undefined : options.uploads,
+        waiting: options.waiting,
       }),
     );
     this.label = label;

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { Nudges } from "../../src/device/nudges.ts";
+import { Nudges } from "../../src/device/waiting/nudges.ts";
 
 let submitted: string[] = [];
 

@@ -2,7 +2,7 @@
  * Node's own, as it is when this module is loaded: programs replace the global to slow Dawn's polling down,
  * which goes through it, and the end of a task is not to wait for that.
  */
-const immediate = typeof setImmediate === "function" ? setImmediate : null;
+export const immediate = typeof setImmediate === "function" ? setImmediate : null;
 
 /** Runs `action` after the running task, so that one batch holds what a task recorded. */
 export function afterThisTask(action: () => void): void {

@@ -13,6 +13,7 @@ import { DeviceError, MoorageError } from "../../host/errors.ts";
 import { parameterWords } from "../../shaders/binding.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
+import type { Waits } from "../waiting/waits.ts";
 import { afterThisTask } from "./after-task.ts";
 import type { BindGroups } from "./bind-groups.ts";
 import { Copies } from "./copies.ts";
@@ -31,6 +32,7 @@ export interface StreamParts {
   readonly groups: BindGroups;
   readonly pool: SlabPool;
   readonly table: BlockTable;
+  readonly waits: Waits;
   /** Told of failures that nobody has read. */
   readonly onError: (error: MoorageError) => void;
 }
@@ -60,7 +62,7 @@ export class CommandStream {
   constructor(parts: StreamParts) {
     this.#device = parts.device;
     this.#table = parts.table;
-    this.pipelines = new Pipelines(parts.device, parts.ring.layout);
+    this.pipelines = new Pipelines(parts.device, parts.ring.layout, parts.waits);
     this.#launcher = new Launcher(
       parts.device,
       parts.table,

@@ -5,19 +5,22 @@ import type { KernelMessage } from "../../host/errors.ts";
 import { bodyMarker } from "../../shaders/elementwise.ts";
 import { entryMarker } from "../../shaders/entry.ts";
 import { computeStage } from "../memory/gpu-constants.ts";
+import type { Waits } from "../waiting/waits.ts";
 import type { BindingLayout, BindingShape, Kernel, Variant } from "./kernel.ts";
 
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #ringLayout: GPUBindGroupLayout;
+  readonly #waits: Waits;
   readonly #layouts = new Map<string, BindingLayout>();
   readonly #maxDynamic: number;
   /** Built-in kernels that the device has not answered for yet. */
   readonly #checks = new Set<Promise<void>>();
   #refusal: KernelError | null = null;
 
-  constructor(device: GPUDevice, ringLayout: GPUBindGroupLayout) {
+  constructor(device: GPUDevice, ringLayout: GPUBindGroupLayout, waits: Waits) {
     this.#device = device;
+    this.#waits = waits;
     this.#ringLayout = ringLayout;
     this.#maxDynamic = device.limits.maxDynamicStorageBuffersPerPipelineLayout;
   }
@@ -91,7 +94,8 @@ export class Pipelines {
       throw compilationError(kernel.label, messages, failure);
     }
     try {
-      variant.pipeline = await device.createComputePipelineAsync(this.#descriptor(variant, module));
+      const compiling = device.createComputePipelineAsync(this.#descriptor(variant, module));
+      variant.pipeline = await this.#waits.during(compiling);
     } catch (cause) {
       throw new KernelError(
         "KERNEL_VALIDATION",

@@ -3,35 +3,30 @@
  * Firefox. While anything is waited for, empty command buffers are, at first often and then seldom.
  */
 
+import { Waits } from "./waits.ts";
+
 /** Milliseconds before the first, and the most between two. */
 const firstMs = 1;
 const mostMs = 16;
 
-export class Nudges {
+export class Nudges extends Waits {
   readonly #device: () => GPUDevice;
-  readonly #isNeeded: boolean;
-  #waiting = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   /** `device` is asked each time: another device may have come. */
   constructor(device: () => GPUDevice, isNeeded = isGecko()) {
+    super(isNeeded);
     this.#device = device;
-    this.#isNeeded = isNeeded;
   }
 
-  /** The same promise; the device is nudged until it settles. */
-  during<T>(waiting: Promise<T>): Promise<T> {
-    if (!this.#isNeeded) return waiting;
-    this.#waiting++;
-    const ended = (): void => {
-      this.#waiting--;
-      if (this.#waiting > 0 || this.#timer === null) return;
-      clearTimeout(this.#timer);
-      this.#timer = null;
-    };
-    waiting.then(ended, ended);
+  protected override began(): void {
     if (this.#timer === null) this.#arm(firstMs);
-    return waiting;
+  }
+
+  protected override allEnded(): void {
+    if (this.#timer === null) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   #arm(delayMs: number): void {
