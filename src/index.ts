@@ -61,13 +61,14 @@ export { BindingLease } from "./device/interop.ts";
 export type { WrapOptions } from "./device/interop.ts";
 
 // Kernels
+export type { EntryUse } from "./device/kernels/entry-kernels.ts";
+export type { KernelSplit } from "./device/kernels/entry-split.ts";
 export { defineElementwise, defineKernel } from "./device/user-kernel.ts";
 export type {
   ElementwiseKernel,
   ElementwiseOptions,
   EntryKernel,
   EntryOptions,
-  EntryUse,
   ParameterTypes,
   ParameterValues,
 } from "./device/user-kernel.ts";

@@ -9,6 +9,7 @@ import type { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
 import { Executor, linearGroups } from "./executor.ts";
 import { ElementwiseKernels } from "./kernels/elementwise.ts";
+import { EntryKernels } from "./kernels/entry-kernels.ts";
 import { MatmulKernels } from "./kernels/matmul.ts";
 import { AxisKernels } from "./kernels/reductions.ts";
 import type { BlockTable, DeviceAllocation } from "./memory/block-table.ts";
@@ -25,7 +26,6 @@ import { Readbacks } from "./transfer/readbacks.ts";
 import { Transfers, wordBytes } from "./transfer/transfers.ts";
 import { UploadBelt } from "./transfer/upload-belt.ts";
 import type { UploadWays } from "./transfer/upload-ways.ts";
-import { EntryKernels } from "./user-kernel.ts";
 import type { Waits } from "./waiting/waits.ts";
 
 export interface EngineParts {

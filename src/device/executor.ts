@@ -143,7 +143,7 @@ export class Executor {
       if (window !== null) return { ...window, byteLength: Math.min(window.byteLength, most) };
       throw new InvalidArgumentError(
         "LIMIT_EXCEEDED",
-        `kernel "${kernel.label}" reaches more of "${label}" (${block.byteLength} bytes) than this device binds at once, ${maxBindingBytes}; run it on parts: slice() along the outermost axis`,
+        `kernel "${kernel.label}" reaches more of "${label}" (${block.byteLength} bytes) than this device binds at once, ${maxBindingBytes}; declare a split of the kernel, or run it on parts: slice() along the outermost axis`,
         { label },
       );
     });

@@ -20,6 +20,7 @@ import {
   unaryOperations,
 } from "./kernels/builtin.ts";
 import type { BinaryName, UnaryName } from "./kernels/builtin.ts";
+import type { EntryUse } from "./kernels/entry-kernels.ts";
 import { rowsOf } from "./kernels/rows.ts";
 import type { Rows } from "./kernels/rows.ts";
 import { scalarBits, TensorFactory } from "./tensor-factory.ts";
@@ -30,7 +31,6 @@ import { parameterValues } from "./user-kernel.ts";
 import type {
   ElementwiseKernel,
   EntryKernel,
-  EntryUse,
   ParameterTypes,
   ParameterValues,
 } from "./user-kernel.ts";

@@ -3,18 +3,11 @@
 import type { DType } from "../host/dtype.ts";
 import { dtypeInfo } from "../host/dtype.ts";
 import { InvalidArgumentError, KernelError } from "../host/errors.ts";
-import type { Shape } from "../host/layout.ts";
-import { contiguousLayout } from "../host/layout.ts";
 import type { Parameter } from "../shaders/binding.ts";
-import { entryShader } from "../shaders/entry.ts";
-import type { EntrySpec } from "../shaders/entry.ts";
-import { maxGroups } from "./executor.ts";
-import type { AnyTensor, Executor, Placer } from "./executor.ts";
 import type { ElementwiseOperation } from "./kernels/elementwise-operation.ts";
-import { requireWords, writeParameters } from "./kernels/elementwise.ts";
-import { Kernel } from "./stream/kernel.ts";
+import { checkSplit } from "./kernels/entry-split.ts";
+import type { KernelSplit } from "./kernels/entry-split.ts";
 import { maxOperands } from "./stream/launch.ts";
-import type { TensorInput } from "./tensor.ts";
 
 /** Names and WGSL types of the numbers that a kernel is given: one 32-bit word each. */
 export type ParameterTypes = { readonly [name: string]: Parameter["type"] };
@@ -106,6 +99,8 @@ export interface EntryOptions<
    * value)` for each output, `t_extent0()` …, and `P.<parameter>`.
    */
   readonly wgsl: string;
+  /** How the kernel is run in parts, where its tensors are larger than what the device binds at once. */
+  readonly split?: KernelSplit;
 }
 
 /** A description only: it compiles when a runtime first runs it. */
@@ -121,6 +116,8 @@ export interface EntryKernel<
   readonly workgroup: readonly [number, number, number];
   /** @internal */
   readonly wgsl: string;
+  /** @internal */
+  readonly split: KernelSplit | null;
 }
 
 /** Describes a kernel by its whole entry point. Throws `INVALID_ARGUMENT` for names that WGSL refuses. */
@@ -143,7 +140,10 @@ export function defineKernel<
   }
   const size = [workgroup[0], workgroup[1] ?? 1, workgroup[2] ?? 1] as const;
   checkWorkgroup(label, wgsl, size);
-  return { label, inputs, outputs, parameters, wgsl, workgroup: size };
+  const { split = null } = options;
+  const names = operands.map(([name]) => name);
+  if (split !== null) checkSplit(label, split, names, Object.keys(outputs));
+  return { label, inputs, outputs, parameters, wgsl, workgroup: size, split };
 }
 
 /** Throws `KERNEL_VALIDATION` where the text has another workgroup size, in plain numbers. */
@@ -161,144 +161,8 @@ function checkWorkgroup(label: string, wgsl: string, workgroup: readonly number[
   );
 }
 
-/** What one run of a whole entry point is given. */
-export interface EntryUse<
-  I extends { readonly [name: string]: DType },
-  O extends { readonly [name: string]: DType },
-  P extends ParameterTypes,
-> {
-  readonly inputs: { readonly [N in keyof I]: TensorInput<I[N]> };
-  /** The shape of each output. */
-  readonly shapes: { readonly [N in keyof O]: Shape };
-  readonly parameters?: ParameterValues<P>;
-  /** Invocations wanted along each axis; rounded up to whole workgroups. */
-  readonly invocations: readonly [x: number, y?: number, z?: number];
-  readonly label?: string;
-}
-
-/** Kernels of one runtime made from whole entry points. */
-export class EntryKernels {
-  readonly #executor: Executor;
-  readonly #kernels = new Map<EntryKernel, Map<string, { kernel: Kernel; spec: EntrySpec }>>();
-
-  constructor(executor: Executor) {
-    this.#executor = executor;
-  }
-
-  /** O(operands × rank). Throws `UNSUPPORTED_DTYPE` where an input has another dtype than declared. */
-  run(
-    entry: EntryKernel,
-    use: EntryUse<EntryKernel["inputs"], EntryKernel["outputs"], ParameterTypes>,
-    placer: Placer,
-  ): AnyTensor[] {
-    const inputs = Object.entries(entry.inputs).map(([name, dtype]) => {
-      const tensor = this.#executor.own(requireInput(use.inputs[name], name, entry.label));
-      if (tensor.dtype === dtype) return tensor;
-      throw new InvalidArgumentError(
-        "UNSUPPORTED_DTYPE",
-        `kernel "${entry.label}" declares ${name} as ${dtype}, and was given "${tensor.label}" of ${tensor.dtype}; cast() it first`,
-        { label: tensor.label },
-      );
-    });
-    const outputs = Object.entries(entry.outputs).map(([name, dtype]) => ({
-      dtype,
-      layout: contiguousLayout(
-        requireShape(use.shapes[name], name, entry.label),
-        `${entry.label} ${name}`,
-      ),
-      label: use.label ?? `${entry.label} ${name}`,
-    }));
-    const [x, y, z] = groupsOf(entry, use.invocations);
-    const { kernel, spec } = this.#kernel(
-      entry,
-      [...inputs, ...outputs].map(({ layout }) => layout.rank),
-    );
-    const { stream } = this.#executor;
-    let word = inputs.length + outputs.length;
-    const layouts = [...inputs, ...outputs].map(({ layout }) => layout);
-    requireWords(
-      word + layouts.reduce((sum, { rank }) => sum + 2 * rank, spec.parameters.length),
-      entry.label,
-    );
-    for (const { shape, strides } of layouts) {
-      for (let axis = 0; axis < shape.length; axis++) {
-        stream.words[word++] = shape[axis]!;
-        stream.words[word++] = strides[axis]!;
-      }
-    }
-    word = writeParameters(stream, spec.parameters, parameterValues(entry, use.parameters), word);
-    return this.#executor.runAll({ kernel, inputs, outputs, wordCount: word, x, y, z }, placer);
-  }
-
-  #kernel(entry: EntryKernel, ranks: readonly number[]): { kernel: Kernel; spec: EntrySpec } {
-    let kernels = this.#kernels.get(entry);
-    if (kernels === undefined) this.#kernels.set(entry, (kernels = new Map()));
-    const key = ranks.join();
-    const known = kernels.get(key);
-    if (known !== undefined) return known;
-    const inputs = Object.entries(entry.inputs);
-    const outputs = Object.entries(entry.outputs);
-    const spec: EntrySpec = {
-      inputs: inputs.map(([name, dtype], index) => ({ name, dtype, rank: ranks[index]! })),
-      outputs: outputs.map(([name, dtype], index) => ({
-        name,
-        dtype,
-        rank: ranks[inputs.length + index]!,
-      })),
-      parameters: parameterList(entry.parameters),
-      wgsl: entry.wgsl,
-    };
-    const kernel = new Kernel({
-      label: entry.label,
-      inputCount: inputs.length,
-      elementBytes: [...inputs, ...outputs].map(([, dtype]) => dtypeInfo(dtype).bytes),
-      source: (plan) => entryShader(spec, plan),
-      isExact: true,
-      isUserDefined: true,
-    });
-    const made = { kernel, spec };
-    kernels.set(key, made);
-    return made;
-  }
-}
-
-function requireInput(input: TensorInput | undefined, name: string, label: string): TensorInput {
-  if (input !== undefined) return input;
-  throw new InvalidArgumentError(
-    "INVALID_ARGUMENT",
-    `kernel "${label}" was run without its input ${name}`,
-    { label },
-  );
-}
-
-function requireShape(shape: Shape | undefined, name: string, label: string): Shape {
-  if (shape !== undefined) return shape;
-  throw new InvalidArgumentError(
-    "INVALID_ARGUMENT",
-    `kernel "${label}" was run without the shape of its output ${name}`,
-    { label },
-  );
-}
-
-/** Workgroups along each axis; throws for what a dispatch cannot have. */
-function groupsOf(
-  { label, workgroup }: EntryKernel,
-  invocations: readonly (number | undefined)[],
-): [number, number, number] {
-  return workgroup.map((size, axis) => {
-    const wanted = invocations[axis] ?? 1;
-    const groups = Math.ceil(wanted / size);
-    if (Number.isInteger(wanted) && wanted >= 1 && groups <= maxGroups) return groups;
-    throw new InvalidArgumentError(
-      groups > maxGroups ? "LIMIT_EXCEEDED" : "INVALID_ARGUMENT",
-      `kernel "${label}" was run with invocations ${invocations.join(" × ")}; along each axis it takes a whole number from 1 on, ` +
-        `and a dispatch has at most ${maxGroups} workgroups`,
-      { label },
-    );
-  }) as [number, number, number];
-}
-
-function parameterList(parameters: ParameterTypes): Parameter[] {
+/** @internal Parameters in the order of their declaration. */
+export function parameterList(parameters: ParameterTypes): Parameter[] {
   return Object.entries(parameters).map(([name, type]) => ({ name, type }));
 }
 
