@@ -3,7 +3,7 @@
  * transfers, and the kernels with their pipelines. Memory and handles outlive it: see `restore.ts`.
  */
 
-import { alignUp } from "../host/alignment.ts";
+import { alignUp, wordBytes } from "../host/alignment.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { PinnedHeap } from "../host/pinned/pinned-heap.ts";
 import { elementwiseShader } from "../shaders/elementwise.ts";
@@ -23,7 +23,7 @@ import { ParameterRing } from "./stream/parameter-ring.ts";
 import type { TensorHost } from "./tensor.ts";
 import type { Snapshot } from "./transfer/read-pieces.ts";
 import { Readbacks } from "./transfer/readbacks.ts";
-import { Transfers, wordBytes } from "./transfer/transfers.ts";
+import { Transfers } from "./transfer/transfers.ts";
 import { UploadBelt } from "./transfer/upload-belt.ts";
 import type { UploadWays } from "./transfer/upload-ways.ts";
 import type { Waits } from "./waiting/waits.ts";

@@ -74,7 +74,7 @@ export abstract class Uploads<S = Owned> {
     requireCount(data.length, layout.count, layout.shape, label);
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
     this.context.transfers.fromArray(data, made.block);
-    this.#setSource(made, data, options);
+    if (options.source !== undefined) this.#setSource(made, data, options);
     this.context.advisor?.uploaded(label, data.byteLength, false);
     return this.give(made);
   }

@@ -81,3 +81,8 @@ export function isAligned(bytes: number, alignment: number): boolean {
 export function isViewAligned(view: ArrayBufferView, alignment: number): boolean {
   return isAligned(view.byteOffset, alignment);
 }
+
+/** Bytes in whole 32-bit words: what WebGPU copies. */
+export function wordBytes(byteLength: number): number {
+  return Math.ceil(byteLength / 4) * 4;
+}

@@ -190,7 +190,10 @@ export function arrayName(dtype: HostDType): string {
  */
 export function requireArrayOf(dtype: HostDType, array: ArrayBufferView, label: string): void {
   // Nearly always; names are for arrays of another realm.
-  if (array.constructor === constructors[dtype]) return;
+  if (array.constructor !== constructors[dtype]) requireArrayByName(dtype, array, label);
+}
+
+function requireArrayByName(dtype: HostDType, array: ArrayBufferView, label: string): void {
   const { name } = array.constructor;
   if (name === arrayName(dtype) || (dtype === "uint8" && name === "Uint8ClampedArray")) return;
   if (dtype === "float16" && name === "Float16Array") return;

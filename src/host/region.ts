@@ -140,6 +140,13 @@ export function checkRequest(
   region: string,
   maxAlignment = Infinity,
 ): void {
+  // Nearly always, and short: the engine unfolds it where an allocation is hot.
+  const { byteLength, alignment } = request;
+  if (alignment === undefined && byteLength >= 1 && Number.isSafeInteger(byteLength)) return;
+  checkThoroughly(request, region, maxAlignment);
+}
+
+function checkThoroughly(request: AllocationRequest, region: string, maxAlignment: number): void {
   const { byteLength, alignment, label = "allocation" } = request;
   if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
     throw new InvalidArgumentError(

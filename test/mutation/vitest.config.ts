@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     include: [
       "test/mutation/contract.ts",
-      "test/host/{arena-exact,arena-kinds,diagnostics,host-tensor,hot-arena,pinned-block,pinned-exact,pinned-failures,pinned-heap,pinned-io,simd-buffer,statistics}.test.ts",
+      "test/host/{arena-exact,arena-kinds,arena-quick,diagnostics,host-tensor,hot-arena,pinned-block,pinned-exact,pinned-failures,pinned-heap,pinned-io,pinned-slots,simd-buffer,statistics}.test.ts",
       "test/regions/{block-table,device-edges,device-parts,device-promotion,every-device-fault,every-fault,every-sequence,general-evacuation,general-exact,general-growth,general-handles,general-moves,general-pinned,general-regions,long,offset-allocator,page-holes,slab-growth,slab-pool,slab-search,wide-slabs}.test.ts",
     ],
     env: { MOORAGE_OPERATIONS: "6000", MOORAGE_SEQUENCES: "4", MOORAGE_SEED: "20261121" },

@@ -1,6 +1,6 @@
 /** The block table by itself: rows, generations, what has failed, what is lent, and where it came from. */
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { BlockTable } from "../../src/device/memory/block-table.ts";
 import type { BlockRegion, DeviceAllocation } from "../../src/device/memory/block-table.ts";
@@ -172,4 +172,76 @@ test("two blocks are the same where both slab and offset are", () => {
     true,
     true,
   ]);
+});
+
+describe("who reads a block bit by bit", () => {
+  function watched(): { table: BlockTable; told: string[]; ends: (() => void)[] } & Record<
+    "a" | "b",
+    DeviceAllocation
+  > {
+    const table = new BlockTable();
+    const [a, b] = [add(table, "a"), add(table, "b")];
+    const told: string[] = [];
+    const ends = [
+      table.watch(a, () => told.push("first of a")),
+      table.watch(a, () => told.push("second of a")),
+      table.watch(b, () => told.push("of b")),
+    ];
+    return { table, a, b, told, ends };
+  }
+
+  test("is told before it is written, ends or is replaced, and no longer than it wants", () => {
+    const { table, a, b, told, ends } = watched();
+    expect(table.hasReaders).toBe(true);
+    table.willChange(a.key);
+    expect(told.splice(0)).toEqual(["first of a", "second of a"]);
+    ends[0]!();
+    ends[0]!();
+    table.remove(a);
+    expect(told.splice(0)).toEqual(["second of a"]);
+    table.replace(b, 512, 500);
+    expect(told.splice(0)).toEqual(["of b"]);
+    for (const end of ends) end();
+    expect(table.hasReaders).toBe(false);
+    table.willChange(b.key);
+    expect(told).toEqual([]);
+  });
+
+  test("may end its watch, and others', while it is told; another block's is no affair of theirs", () => {
+    const table = new BlockTable();
+    const [a, b] = [add(table, "a"), add(table, "b")];
+    let count = 0;
+    const end = table.watch(a, () => {
+      end();
+      count++;
+    });
+    const second = table.watch(a, () => count++);
+    table.takeRest(b.key);
+    expect(count).toBe(0);
+    table.takeRest(a.key);
+    table.takeRest(a.key);
+    expect(count).toBe(3);
+    second();
+    // The last of the old watch may not end the new one.
+    const again = table.watch(a, () => count++);
+    second();
+    table.takeRest();
+    expect(count).toBe(4);
+    again();
+  });
+
+  test("takes the rest of everything where no block is named", () => {
+    const { table, told } = watched();
+    table.takeRest();
+    expect(told).toEqual(["first of a", "second of a", "of b"]);
+  });
+
+  test("has to hurry where others may write unseen", () => {
+    const table = new BlockTable();
+    const own = add(table, "own");
+    const foreign = table.add({ ...region, kind: "foreign" }, 0, 0, 0, 512, 500, "theirs");
+    expect([table.isExposed(own), table.isExposed(foreign)]).toEqual([false, true]);
+    table.lend(own, 1);
+    expect(table.isExposed(own)).toBe(true);
+  });
 });

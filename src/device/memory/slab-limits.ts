@@ -24,8 +24,15 @@ export function slabLimits({ limits }: GPUDevice): SlabLimits {
 
 /** Throws `LIMIT_EXCEEDED` for a block that no buffer is large enough for. */
 export function requirePossible(byteLength: number, maxBufferBytes: number, label: string): void {
-  if (byteLength <= maxBufferBytes) return;
-  throw new InvalidArgumentError(
+  if (byteLength > maxBufferBytes) throw impossible(byteLength, maxBufferBytes, label);
+}
+
+function impossible(
+  byteLength: number,
+  maxBufferBytes: number,
+  label: string,
+): InvalidArgumentError {
+  return new InvalidArgumentError(
     "LIMIT_EXCEEDED",
     `"${label}" needs ${byteLength} bytes in one buffer, and this device makes at most ${maxBufferBytes}; split the tensor`,
     { label },

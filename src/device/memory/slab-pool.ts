@@ -226,10 +226,12 @@ export class SlabPool {
 
   #fit(units: number, avoid: number, avoided: boolean, isThorough = false): Place | null {
     const isWide = units * this.granuleBytes > this.maxBindingBytes;
-    for (const slab of this.#slabs) {
+    const slabs = this.#slabs;
+    for (let index = 0; index < slabs.length; index++) {
+      const slab = slabs[index]!;
       if (slab === null || slab.failure !== null || slab.isWide !== isWide) continue;
       // Slabs past the 31st have no bit: they are placed in freely, and bound by exact ranges.
-      const isAvoided = slab.index < 31 && (avoid & (1 << slab.index)) !== 0;
+      const isAvoided = index < 31 && (avoid & (1 << index)) !== 0;
       if (isWide && !slab.suits(units, isThorough)) continue;
       if (isAvoided !== avoided) continue;
       const node = slab.allocator.allocate(units, isThorough);

@@ -304,11 +304,20 @@ export class Copies {
     if (table.node[row] === lostNode) return;
     const slab = this.#pool.slab(table.slab[row]!);
     const offset = table.offset[row]! + byteOffset;
-    const mended = byteOffset === 0 && byteLength >= target.byteLength ? key : noKey;
-    if (!this.#held.isHolding) {
-      this.#write(slab, offset, mended, data, dataOffset, byteLength);
-      return;
-    }
+    const isMending = byteOffset === 0 && byteLength >= target.byteLength;
+    if (!this.#held.isHolding)
+      this.#write(slab, offset, isMending ? key : noKey, data, dataOffset, byteLength);
+    else this.#writeLater(slab, offset, isMending ? key : noKey, data, dataOffset, byteLength);
+  }
+
+  #writeLater(
+    slab: Slab,
+    offset: number,
+    mended: BlockKey,
+    data: ArrayBuffer,
+    dataOffset: number,
+    byteLength: number,
+  ): void {
     // Held work runs later: by then the caller may have changed its array.
     const bytes = data.slice(dataOffset, dataOffset + byteLength);
     this.#held.push(() => this.#write(slab, offset, mended, bytes, 0, byteLength));

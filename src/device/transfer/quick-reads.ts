@@ -8,6 +8,7 @@
  * Whatever is not usual goes another way: see readbacks.ts.
  */
 
+import { wordBytes } from "../../host/alignment.ts";
 import { arrayOver, dtypeInfo } from "../../host/dtype.ts";
 import type { ArrayOf, DType } from "../../host/dtype.ts";
 import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
@@ -16,7 +17,6 @@ import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import { readError } from "./read-error.ts";
 import type { ReadStaging } from "./read-staging.ts";
-import { wordBytes } from "./transfers.ts";
 
 // GPUMapMode by value: WebGPU's globals may be absent.
 const mapRead = 1;

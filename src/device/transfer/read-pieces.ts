@@ -10,6 +10,7 @@
  * as many buffers as that takes, and where there are not so many, into scratch on the device.
  */
 
+import { wordBytes } from "../../host/alignment.ts";
 import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import { requireAlive } from "../../host/region.ts";
 import { MiB } from "../../host/units.ts";
@@ -20,7 +21,6 @@ import { readError } from "./read-error.ts";
 import type { ReadStaging } from "./read-staging.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";
-import { wordBytes } from "./transfers.ts";
 
 /** Scratch that holds a block's bytes as they are now. */
 export interface Snapshot {

@@ -4,6 +4,7 @@
  * call does not show, even where the copy has to wait for room.
  */
 
+import { wordBytes } from "../../host/alignment.ts";
 import { arrayOver, dtypeInfo, unfilledArray } from "../../host/dtype.ts";
 import type { ArrayOf, DType } from "../../host/dtype.ts";
 import { MoorageError } from "../../host/errors.ts";
@@ -21,7 +22,6 @@ import { atOnceBytes, readPieces } from "./read-pieces.ts";
 import type { ByteConsumer, PieceReadParts, PieceSource, Snapshot } from "./read-pieces.ts";
 import { ReadStaging } from "./read-staging.ts";
 import type { TransferControl } from "./transfer-control.ts";
-import { wordBytes } from "./transfers.ts";
 
 /** A contiguous tensor's place in the buffer that is mapped. */
 interface Piece {

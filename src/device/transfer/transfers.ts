@@ -1,5 +1,6 @@
 /** Uploads: from pinned memory by a buffer copy, from other arrays through the queue. */
 
+import { wordBytes } from "../../host/alignment.ts";
 import { InvalidArgumentError } from "../../host/errors.ts";
 import { shapeText } from "../../host/layout.ts";
 import type { PinnedBlock, PinnedRequest } from "../../host/pinned/pinned-block.ts";
@@ -110,11 +111,14 @@ export class Transfers {
 
   #throughQueue(data: ArrayBufferView, target: DeviceAllocation, byteOffset: number): void {
     const { buffer, byteLength } = data;
-    const tail = byteLength % 4;
-    if (tail === 0 && buffer instanceof ArrayBuffer) {
+    if (byteLength % 4 === 0 && buffer instanceof ArrayBuffer)
       this.#stream.copies.write(target, buffer, data.byteOffset, byteLength, byteOffset);
-      return;
-    }
+    else this.#padded(data, target, byteOffset);
+  }
+
+  #padded(data: ArrayBufferView, target: DeviceAllocation, byteOffset: number): void {
+    const { buffer, byteLength } = data;
+    const tail = byteLength % 4;
     // The queue writes whole words; the last one is the tensor's own, padded. Dawn in Node refuses
     // memory that is shared, which browsers accept: it takes a copy.
     const padded = new Uint8Array(byteLength - tail + (tail === 0 ? 0 : 4));
@@ -130,15 +134,18 @@ export function requireCount(
   shape: readonly number[],
   label: string,
 ): void {
-  if (length === count) return;
-  throw new InvalidArgumentError(
+  if (length !== count) throw wrongCount(length, count, shape, label);
+}
+
+function wrongCount(
+  length: number,
+  count: number,
+  shape: readonly number[],
+  label: string,
+): InvalidArgumentError {
+  return new InvalidArgumentError(
     "INVALID_ARGUMENT",
     `"${label}" has shape ${shapeText(shape)}, which is ${count} elements, but was given ${length}; fix the shape or the array`,
     { label },
   );
-}
-
-/** Bytes in whole words. */
-export function wordBytes(byteLength: number): number {
-  return Math.ceil(byteLength / 4) * 4;
 }

@@ -8,7 +8,7 @@
  * produced between two submissions.
  */
 
-import { alignUp } from "../../host/alignment.ts";
+import { alignUp, wordBytes } from "../../host/alignment.ts";
 import { LifetimeError } from "../../host/errors.ts";
 import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import type { PinnedSlots } from "../../host/pinned/pinned-slots.ts";
@@ -16,7 +16,6 @@ import { MiB } from "../../host/units.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
-import { wordBytes } from "./transfers.ts";
 
 const smallBytes = MiB;
 const largeBytes = 4 * MiB;

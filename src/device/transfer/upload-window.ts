@@ -5,6 +5,7 @@
  *     (mapped) ─ filled ─▶ unmapped, copy submitted, mapAsync ─▶ (mapped)
  */
 
+import { wordBytes } from "../../host/alignment.ts";
 import type { PinnedRequest, PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import { KiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
@@ -13,7 +14,6 @@ import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";
-import { wordBytes } from "./transfers.ts";
 
 /** One is filled while another is copied; two more hide that neither is even. */
 export const pieceCount = 4;
