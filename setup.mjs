@@ -103,8 +103,7 @@ async function install(folder, what) {
   say(what);
   const start = Date.now();
   const args = ["ci", "--no-audit", "--no-fund"];
-  // The build comes next anyway, and shows its own errors.
-  const options = { env: { MOORAGE_SETUP: "1" }, capture: true, cwd: folder };
+  const options = { capture: true, cwd: folder };
   const npm = process.env.npm_execpath;
   const { code, output } =
     npm !== undefined && /\.c?js$/.test(npm)
@@ -262,15 +261,13 @@ async function checkTypes() {
   process.exitCode = code;
 }
 
-// npm runs `node setup.mjs prepare` after an install in the checkout, `build` before packing, and
-// `types` for `npm run types`.
+// npm runs `node setup.mjs build` before packing, and `types` for `npm run types`.
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [task] = process.argv.slice(2);
-  const compiler = existsSync(join(root, "node_modules", "typescript"));
   if (task === "types") {
     await ensureInstalled();
     await checkTypes();
-  } else if (task === "build" || (task === "prepare" && compiler && !process.env.MOORAGE_SETUP)) {
+  } else if (task === "build") {
     await ensureInstalled();
     await ensureBuilt();
   }

@@ -2,6 +2,7 @@
 
 import type { AdvisorOptions } from "../host/diagnostics/advisor.ts";
 import type { DiagnosticsOptions } from "../host/diagnostics/diagnostics.ts";
+import { InvalidArgumentError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { Budget } from "./budget.ts";
 import type { LiveAllocation } from "./live-allocations.ts";
@@ -55,4 +56,38 @@ export interface RuntimeOptions {
   readonly onLost?: (error: MoorageError) => void;
   /** Told at the end of what was never disposed; default: a warning on the console. */
   readonly onLeak?: (leaks: readonly LiveAllocation[]) => void;
+}
+
+const known: { readonly [N in keyof Required<RuntimeOptions>]: true } = {
+  label: true,
+  device: true,
+  adapter: true,
+  requestAdapter: true,
+  powerPreference: true,
+  budget: true,
+  slabBytes: true,
+  uploads: true,
+  waiting: true,
+  idleMs: true,
+  strict: true,
+  diagnostics: true,
+  debug: true,
+  onError: true,
+  onLost: true,
+  onLeak: true,
+};
+
+/** Throws `INVALID_ARGUMENT` for options that cannot be right, before anything is opened. */
+export function checkOptions(options: RuntimeOptions): void {
+  const problem = (what: string): InvalidArgumentError =>
+    new InvalidArgumentError("INVALID_ARGUMENT", what);
+  for (const name of Object.keys(options)) {
+    if (!(name in known))
+      throw problem(`${name} is no option of a runtime; it has ${Object.keys(known).join(", ")}`);
+  }
+  const { waiting, idleMs } = options;
+  if (waiting !== undefined && waiting !== "platform" && waiting !== "sleep")
+    throw problem(`waiting is ${JSON.stringify(waiting)}; it can be "platform" or "sleep"`);
+  if (idleMs !== undefined && !(idleMs >= 0))
+    throw problem(`idleMs is ${idleMs}; give milliseconds from 0 on, or Infinity`);
 }

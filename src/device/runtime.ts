@@ -27,6 +27,7 @@ import type { RuntimeStats } from "./report.ts";
 import { restore } from "./restore.ts";
 import type { RestoreResult } from "./restore.ts";
 import { guarded, logError, warnOfLeaks } from "./runtime-callbacks.ts";
+import { checkOptions } from "./runtime-options.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import { runScope } from "./scope.ts";
 import type { ScopeBody, ScopeOptions } from "./scope.ts";
@@ -46,6 +47,7 @@ export function openRuntimes(): readonly Runtime[] {
  * `NO_ADAPTER`, which say what to do. In Node use `moorage/node`.
  */
 export async function createRuntime(options: RuntimeOptions = {}): Promise<Runtime> {
+  checkOptions(options);
   const label = options.label ?? "moorage";
   const { adapter, powerPreference } = options;
   const requestAdapter =
@@ -268,11 +270,13 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
     this.context.stream.flush();
   }
 
-  /** Settles when the device has done everything recorded so far. */
+  /** Settles when the device has done everything recorded so far. Rejects with `DEVICE_LOST`. */
   async sync(): Promise<void> {
-    this.context.stream.requireDevice();
-    await this.context.stream.whenSubmitted(true);
+    const { stream } = this.context;
+    stream.requireDevice();
+    await stream.whenSubmitted(true);
     await this.context.whenDone();
+    if (stream.loss !== null) throw stream.loss;
   }
 
   /**

@@ -166,7 +166,7 @@ export function newArray<D extends HostDType>(dtype: D, count: number): ArrayOf[
 
 /** Node's way to memory that is not cleared first. */
 const { Buffer: nodeBuffer } = globalThis as {
-  readonly Buffer?: { allocUnsafeSlow(byteLength: number): Uint8Array<ArrayBuffer> };
+  readonly Buffer?: { allocUnsafeSlow?(byteLength: number): Uint8Array<ArrayBuffer> };
 };
 
 /**
@@ -174,7 +174,8 @@ const { Buffer: nodeBuffer } = globalThis as {
  * is not filled with zeros first, which costs as much as filling it.
  */
 export function unfilledArray<D extends HostDType>(dtype: D, count: number): ArrayOf[D] {
-  if (nodeBuffer === undefined) return newArray(dtype, count);
+  // Pages may have a stand-in for Node's.
+  if (typeof nodeBuffer?.allocUnsafeSlow !== "function") return newArray(dtype, count);
   const { buffer } = nodeBuffer.allocUnsafeSlow(count * hostDtypeInfo(dtype).bytes);
   return arrayOver(dtype, buffer, 0, count);
 }

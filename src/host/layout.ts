@@ -54,15 +54,21 @@ export function shapeText(shape: Shape): string {
 
 /**
  * Row-major layouts by a hash of their shape: programs make tensors of a few shapes again and again, and a
- * layout is three objects. What was given out twice is frozen, because it is everybody's.
+ * layout is three objects. What is given out a second time is everybody's, and frozen; until then its one
+ * holder could have changed it, so it is looked at first.
  */
 const recentCount = 64;
 const recent: (Layout | undefined)[] = Array.from({ length: recentCount }, () => undefined);
 const isFrozen = new Uint8Array(recentCount);
 
+/** -1 for what is no list of numbers: it has to be refused, not looked up. */
 function recentSlot(shape: Shape): number {
   let hash = shape.length;
-  for (let axis = 0; axis < shape.length; axis++) hash = Math.imul(hash, 31) + shape[axis]!;
+  for (let axis = 0; axis < shape.length; axis++) {
+    const extent: unknown = shape[axis];
+    if (typeof extent !== "number") return -1;
+    hash = Math.imul(hash, 31) + extent;
+  }
   return hash & (recentCount - 1);
 }
 
@@ -70,6 +76,22 @@ function isSameShape(a: Shape, b: Shape): boolean {
   if (a.length !== b.length) return false;
   for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
   return true;
+}
+
+/** Freezes a layout, where it still is what it was made as. */
+function isMadeEverybodys(layout: Layout): boolean {
+  const { shape, strides } = layout;
+  let count = 1;
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    if (strides[axis] !== count) return false;
+    count *= shape[axis]!;
+  }
+  if (strides.length !== shape.length || layout.offset !== 0 || layout.count !== count)
+    return false;
+  Object.freeze(layout);
+  Object.freeze(shape);
+  Object.freeze(strides);
+  return layout.isContiguous;
 }
 
 /**
@@ -80,25 +102,28 @@ function isSameShape(a: Shape, b: Shape): boolean {
  */
 export function contiguousLayout(shape: Shape, label = "tensor"): Layout {
   const slot = recentSlot(shape);
-  const known = recent[slot];
+  const known = slot < 0 ? undefined : recent[slot];
   if (known !== undefined && isSameShape(known.shape, shape)) {
-    if (isFrozen[slot] === 0) {
+    if (isFrozen[slot] === 1) return known;
+    if (isMadeEverybodys(known)) {
       isFrozen[slot] = 1;
-      Object.freeze(known.shape);
-      Object.freeze(known.strides);
+      return known;
     }
-    return known;
   }
   const layout = newLayout(shape, label);
-  recent[slot] = layout;
-  isFrozen[slot] = 0;
+  if (slot >= 0) {
+    recent[slot] = layout;
+    isFrozen[slot] = 0;
+  }
   return layout;
 }
 
 function newLayout(shape: Shape, label: string): Layout {
   let count = 1;
+  // A plain array, whatever was given: a typed array would be no shape of anybody else's.
+  const own = Array.isArray(shape) ? shape.slice() : Array.from(shape);
   // Of the same length; each element is set below.
-  const strides = shape.slice();
+  const strides = own.slice();
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     const extent = shape[axis]!;
     if (!Number.isSafeInteger(extent) || extent < 1) {
@@ -114,7 +139,7 @@ function newLayout(shape: Shape, label: string): Layout {
     count *= extent;
     if (count > Number.MAX_SAFE_INTEGER) throw overflow(shape, label);
   }
-  return new Layout(shape.slice(), strides, 0);
+  return new Layout(own, strides, 0);
 }
 
 /**

@@ -80,6 +80,10 @@ test("options that cannot be right are refused before a device is opened", async
     { slabBytes: Number.NaN },
     { slabBytes: -4 },
     { budget: { deviceByte: 1 } as object },
+    { waiting: "slep" as "sleep" },
+    { idleMs: Number.NaN },
+    { idleMs: -5 },
+    { bugdet: {} } as object,
   ]) {
     await expect(openRuntime(options)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
   }

@@ -117,6 +117,7 @@ describe("numbers beyond 32 bits", () => {
       availableBytes: 0,
       lease: () => page,
       giveBack() {},
+      keep() {},
     });
     const offsets = [4, 4, 4].map((byteLength) => arena.alloc({ byteLength }).byteOffset - start);
     expect(offsets).toEqual([0, 8, 16]);

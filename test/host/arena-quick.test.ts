@@ -104,3 +104,63 @@ test("an arena inside another one asks it every time whether it has ended", () =
   expect(codeOf(() => inner.array("float32", 4))).toBe("SCOPE_ENDED");
   arena.end();
 });
+
+test.each([
+  ["begins there", 2 ** 31],
+  ["begins below it, and reaches there", 2 ** 31 - 64],
+])("above two gibibytes, in memory that %s, arrays lie side by side", (_, byteOffset) => {
+  // Of all of it the system has to find only what is touched.
+  const memory = new WebAssembly.Memory({ initial: 2 ** 15 + 1 });
+  const arena = HotArena.over(memory, { byteOffset, byteLength: 4 * KiB });
+  const arrays: Float32Array[] = [];
+  let end = byteOffset;
+  for (let index = 0; index < 20; index++) {
+    const handle = arena.alloc({ byteLength: 12 });
+    const array = arena.array("float32", 3).fill(index);
+    expect([handle.byteOffset, array.byteOffset]).toEqual([
+      Math.ceil(end / 8) * 8,
+      Math.ceil(end / 8) * 8 + 16,
+    ]);
+    end = array.byteOffset + 12;
+    arrays.push(array);
+    const { liveBytes, paddingBytes, deferredBytes, freeBytes, reservedBytes } = arena.stats();
+    expect([liveBytes, reservedBytes]).toEqual([24 * (index + 1), 4 * KiB]);
+    expect(liveBytes + paddingBytes + deferredBytes + freeBytes).toBe(reservedBytes);
+    expect(arena.usedBytes).toBe(end - byteOffset);
+  }
+  expect(arrays.map((array) => array[2])).toEqual(arrays.map((__, index) => index));
+  arena.end();
+});
+
+test("an alignment below the element's size is the element's, and nothing is lost by it", () => {
+  const { arena } = begun();
+  const array = arena.array("float32", 4, "x", 1);
+  expect([array.byteOffset, array.length, arena.usedBytes]).toEqual([4, 4, 20]);
+  arena.end();
+});
+
+test("memory that was taken away is told by the platform, and nothing is counted", () => {
+  const memory = new ArrayBuffer(4096);
+  const arena = HotArena.over(memory);
+  arena.array("uint8", 8);
+  const before = arena.stats();
+  structuredClone(memory, { transfer: [memory] });
+  expect(() => arena.array("uint8", 8)).toThrow(TypeError);
+  expect(arena.stats()).toEqual(before);
+});
+
+test("strict: what a reset keeps is taken from who kept an array of it", () => {
+  for (const arena of [
+    HotArena.fixed({ byteLength: 4096, strict: true }),
+    new HotArena(new PagePool({ pageBytes: 4096, strict: true })),
+  ]) {
+    const old = arena.array("uint8", 8).fill(7);
+    arena.reset("retain");
+    expect(old).toHaveLength(0);
+    const next = arena.array("uint8", 8);
+    // Nothing was copied: it is the same memory.
+    expect([next.byteOffset, next[0], arena.stats().reservedBytes]).toEqual([0, 7, 4096]);
+    arena.end();
+    expect(next).toHaveLength(0);
+  }
+});

@@ -204,6 +204,37 @@ describe("layouts of one shape", () => {
     expect(contiguousLayout([4, 5, 7])).toMatchObject({ shape: [4, 5, 7], count: 140 });
   });
 
+  test.each<[string, (layout: Layout) => void]>([
+    ["swaps two extents", ({ shape }) => void Object.assign(shape, [shape[1], shape[0]])],
+    ["changes a stride", ({ strides }) => void ((strides as number[])[0] = 5)],
+    ["cuts the strides", ({ strides }) => void (strides as number[]).pop()],
+    ["changes the offset", (layout) => void ((layout as { offset: number }).offset = 5)],
+    ["changes the count", (layout) => void ((layout as { count: number }).count = 5)],
+  ])("are not who %s of the first", (_, change) => {
+    const extents = [64, 128];
+    change(contiguousLayout(extents));
+    for (const shape of [extents, extents.toReversed()]) {
+      for (let round = 0; round < 2; round++) {
+        const layout = contiguousLayout(shape);
+        expect(layout).toMatchObject({ shape, strides: [shape[1], 1], offset: 0, count: 8192 });
+      }
+      const whole = contiguousLayout(shape);
+      expect(() => ((whole as { offset: number }).offset = 5)).toThrow(TypeError);
+    }
+  });
+
+  test("are of plain numbers, whatever list they came in", () => {
+    class Shapes extends Array<number> {}
+    const lists = [new Int32Array([11, 13]), Shapes.of(11, 13), { length: 2, 0: 11, 1: 13 }];
+    for (const list of [...lists, [11, 13], ...lists]) {
+      const { shape } = contiguousLayout(list as unknown as Shape);
+      expect([shape.constructor, [...shape]]).toEqual([Array, [11, 13]]);
+    }
+    for (const bad of [[3n, 4n], new BigInt64Array([3n, 4n]), ["3"], [null], [undefined]]) {
+      expect(codeOf(() => contiguousLayout(bad as unknown as Shape))).toBe("INVALID_LAYOUT");
+    }
+  });
+
   test("are told from those that a table of them would take for the same", () => {
     const many = Array.from({ length: 400 }, (_, index) => [
       1 + (index % 20),

@@ -100,7 +100,8 @@ export class DeviceHeap extends DeviceRegion {
     const slab = this.#pool.slab(table.slab[row]!);
     // A buffer that is too large to be bound whole has one block: what it left would be nobody's.
     if (slab.isWide) return null;
-    table.willChange(block.key);
+    // Its source is forgotten only where it is resized: replace() does that.
+    table.takeRest(block.key);
     const oldExtent = table.extent[row]!;
     if (!slab.allocator.resize(node, Math.ceil(byteLength / slab.granuleBytes))) return null;
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;

@@ -123,6 +123,11 @@ export class CommandStream {
     return this.#lost !== null;
   }
 
+  /** Why no work is done any more. */
+  get loss(): MoorageError | null {
+    return this.#lost;
+  }
+
   /** Refuses all further work with this error. */
   lose(error: MoorageError): void {
     this.#lost ??= error;

@@ -134,10 +134,10 @@ export class HotArena extends Region<HotAllocation> {
   #bump(byteLength: number, alignment: number, label: string): number {
     if (!this.isUsable) throw this.#endedError(label);
     let page = this.#page;
-    let at = aligned(this.#at, alignment);
+    let at = rounded(this.#at, alignment);
     if (page === null || at + byteLength > page.start + page.size) {
       page = this.#nextPage(byteLength, alignment, label);
-      at = aligned(page.start, alignment);
+      at = rounded(page.start, alignment);
     }
     // What alignment skipped is padding until the reset.
     this.#padding = at - this.#at;
@@ -207,11 +207,14 @@ export class HotArena extends Region<HotAllocation> {
     const at = (this.#at + defaultAlignment - 1) & -defaultAlignment;
     const end = at + count * hostDtypeInfo(dtype).bytes;
     const isPlain = alignment === undefined && this.observer === null;
-    if (end > this.#quickEnd || !isPlain || (count | 0) !== count || count < 1)
+    // Above 2 GiB bits do not reach, and the offset would be a lower one.
+    if (at < this.#at || end > this.#quickEnd || !isPlain || (count | 0) !== count || count < 1)
       return this.#array(dtype, count, label, alignment);
+    // First: memory that somebody else has taken away throws here, and nothing is counted.
+    const array = arrayOver(dtype, this.#page!.memory, at, count);
     this.#ledger.allocated(end - at, at - this.#at);
     this.#at = end;
-    return arrayOver(dtype, this.#page!.memory, at, count);
+    return array;
   }
 
   #array<D extends HostDType>(
@@ -231,9 +234,12 @@ export class HotArena extends Region<HotAllocation> {
       );
     }
     if (alignment !== defaultAlignment) requireAlignment(alignment, label);
+    // An array starts at a multiple of its elements, whatever less was asked for.
+    const aligned = Math.max(alignment, hostDtypeInfo(dtype).bytes);
     // What is observed has a name and an end of its own.
-    if (this.observer !== null) return this.alloc({ byteLength, alignment, label }).array(dtype);
-    const at = this.#bump(byteLength, alignment, label);
+    const request = { byteLength, alignment: aligned, label };
+    if (this.observer !== null) return this.alloc(request).array(dtype);
+    const at = this.#bump(byteLength, aligned, label);
     return arrayOver(dtype, this.#page!.memory, at, count);
   }
 
@@ -289,6 +295,7 @@ export class HotArena extends Region<HotAllocation> {
     for (const page of pages) {
       if (page.size <= keepBytes) {
         keepBytes -= page.size;
+        this.#source.keep(page);
         this.#spare.push(page);
         continue;
       }
@@ -327,7 +334,7 @@ export class HotArena extends Region<HotAllocation> {
 }
 
 /** {@link alignUp}, by bits as far as they reach: quicker than a remainder. */
-function aligned(offset: number, alignment: number): number {
+function rounded(offset: number, alignment: number): number {
   return offset <= bitsReach && alignment <= bitsReach
     ? (offset + alignment - 1) & -alignment
     : alignUp(offset, alignment);

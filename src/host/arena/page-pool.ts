@@ -94,13 +94,18 @@ export class PagePool implements PageSource {
 
   /** Takes a page back. Only ordinary pages are kept, and only up to the cache's bound. */
   giveBack(page: PooledPage): void {
-    if (this.#isStrict) page.memory = detached(page.memory);
+    this.keep(page);
     if (page.size === this.pageBytes && this.#freeBytes + page.size <= this.#cacheBytes) {
       this.#free.push(page);
       this.#freeBytes += page.size;
     } else {
       this.ledger.reserve(-page.size);
     }
+  }
+
+  /** In a strict pool, raw arrays over what has ended in a page have length 0. */
+  keep(page: PooledPage): void {
+    if (this.#isStrict) page.memory = detached(page.memory);
   }
 
   /** Drops free pages until at most `keepBytes` of them are left. */

@@ -29,6 +29,8 @@ export interface PageSource {
   /** A page of at least `byteLength` bytes of old contents; throws an `OutOfMemoryError`. */
   lease(byteLength: number, label: string): ArenaPage;
   giveBack(page: ArenaPage): void;
+  /** The arena keeps a page, and everything that was in it has ended. */
+  keep(page: ArenaPage): void;
 }
 
 /** What an arena can lie in. A shared buffer is seen through typed arrays that share it. */
@@ -73,6 +75,8 @@ abstract class SinglePage implements PageSource, ArenaPage {
   giveBack(): void {
     this.#isLeased = false;
   }
+
+  keep(): void {}
 }
 
 /** A page over memory that somebody else owns. */
@@ -142,6 +146,10 @@ export class FixedPage extends SinglePage {
 
   override giveBack(): void {
     super.giveBack();
+    this.keep();
+  }
+
+  override keep(): void {
     if (this.#isStrict) this.memory = detached(this.memory);
   }
 }
