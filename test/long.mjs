@@ -13,6 +13,7 @@ const { code } = await runNode(
     "run",
     "test/regions/long.test.ts",
     "test/regions/device-programs.test.ts",
+    "test/regions/pending.test.ts",
     "test/device/streamed.test.ts",
     ...process.argv.slice(2),
   ],

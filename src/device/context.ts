@@ -326,6 +326,8 @@ export class DeviceContext implements TensorHost {
 
   /** A block's bytes of now, on the device. */
   readonly #snapshot = (block: DeviceAllocation): Snapshot => {
+    // Before memory is taken for a copy that nobody makes any more.
+    this.stream.requireDevice();
     const arena = this.arena(`snapshot of ${block.label}`);
     try {
       const copy = arena.alloc({ byteLength: block.byteLength, label: block.label });

@@ -7,7 +7,7 @@
 import { DeviceError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { DeviceContext } from "./context.ts";
-import type { DeviceAllocation, SourceReader } from "./memory/block-table.ts";
+import type { BlockTable, DeviceAllocation, SourceReader } from "./memory/block-table.ts";
 
 export interface RestoreResult {
   /** Tensors of the heap that have their elements again. */
@@ -25,7 +25,9 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
     const source = table.sourceOf(block);
     if (source !== undefined) sources.set(block, source);
   }
-  pool.close(lostContents(context.label));
+  const lostSlabs = lostContents(context.label);
+  table.observe(lostSlabs);
+  pool.close(lostSlabs);
   pinned.lose();
   context.reconnect(device);
   const lost: string[] = [];
@@ -33,13 +35,9 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
   // All get their memory before anything waits: what a reader allocates must not take it.
   const placed = blocks.filter((block) => {
     const failure = heap.readmit(block);
-    if (failure === null) {
-      table.failures.set(block.key, lostContents(block.label));
-      return true;
-    }
-    table.failures.set(block.key, failure);
-    lost.push(block.label);
-    return false;
+    fail(table, block, failure ?? lostContents(block.label));
+    if (failure !== null) lost.push(block.label);
+    return failure === null;
   });
   // Arrays need not be kept for slabs that are there for certain.
   await context.stream.whenSubmitted(true);
@@ -47,11 +45,17 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
     const source = sources.get(block);
     const failure = source === undefined ? null : await refill(context, block, source);
     if (!block.isAlive) continue;
-    if (failure !== null) table.failures.set(block.key, failure);
+    if (failure !== null) fail(table, block, failure);
     if (table.failures.has(block.key)) lost.push(block.label);
     else restored++;
   }
   return { restored, lost };
+}
+
+/** Who restores is told by the result: nothing more is said where a tensor ends unread. */
+function fail(table: BlockTable, block: DeviceAllocation, failure: MoorageError): void {
+  table.failures.set(block.key, failure);
+  table.observe(failure);
 }
 
 async function refill(

@@ -352,6 +352,8 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
     this.context.stream.close(reason);
     try {
       await this.context.stream.whenSubmitted(true);
+      // A chunk that nobody has written into would be waited for.
+      this.context.belt.close();
       await this.context.whenDone();
       await this.context.readbacks.staging.settled();
       await this.pinned.settled();

@@ -201,8 +201,12 @@ export abstract class Uploads<S = Owned> {
   ): Promise<Tensor<D, S>> {
     const { dtype, shape, label = "produced" } = options;
     const byteLength = contiguousLayout(shape, label).count * dtypeInfo(dtype).bytes;
-    const { belt } = this.context;
-    while (!belt.hasRoom(byteLength) && belt.mayServe(byteLength)) await belt.arrival();
+    for (;;) {
+      // Another one may have come with another device meanwhile.
+      const { belt } = this.context;
+      if (belt.hasRoom(byteLength) || !belt.mayServe(byteLength)) break;
+      await belt.arrival();
+    }
     return this.produce(options, fill);
   }
 

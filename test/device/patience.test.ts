@@ -183,8 +183,8 @@ test("while something is waited for, timers go on, a little late", async () => {
   await compute();
   const milliseconds = performance.now() - started;
   clearInterval(timer);
-  // Of one every 2 ms; the machine may be busy otherwise.
-  expect(ticks).toBeGreaterThan(milliseconds / 20);
+  // Of one every 2 ms, where the machine has nothing else to do. Who sleeps until the work is done has none.
+  expect(ticks).toBeGreaterThan(milliseconds / 200);
   a.dispose();
   await rt.dispose();
 });

@@ -131,6 +131,8 @@ export class CommandStream {
   /** Refuses all further work with this error. */
   lose(error: MoorageError): void {
     this.#lost ??= error;
+    // It is told by itself, not once for each tensor.
+    this.#table.observe(error);
     this.#recorder.abandon();
     this.#wake();
   }

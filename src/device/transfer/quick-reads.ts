@@ -73,7 +73,7 @@ export class QuickReads {
       if (!pipelines.isVerified) await pipelines.verify();
       return taken(slot.buffer.getMappedRange(words), dtype, layout.count, target);
     } catch (cause) {
-      throw readError(stream, tensor.label, cause);
+      throw await readError(stream, tensor.label, cause);
     } finally {
       if (slot !== null) {
         if (isMapped) slot.buffer.unmap();

@@ -166,16 +166,17 @@ class PieceRead {
       try {
         await piece.mapped;
       } catch (cause) {
-        throw readError(stream, this.#source.label, cause);
+        throw await readError(stream, this.#source.label, cause);
       }
       if (!stream.pipelines.isVerified) await stream.pipelines.verify();
+      if (stream.loss !== null) throw stream.loss;
       const memory = piece.slot.buffer.getMappedRange(wordBytes(piece.byteLength));
       const taken = take(new Uint8Array(memory, 0, piece.byteLength), piece.offset);
       if (taken instanceof Promise) await taken;
       this.#pieces.shift();
       piece.slot.buffer.unmap();
-      if (this.#next < byteLength && this.#control?.isStopped !== true)
-        this.#recordInto(piece.slot);
+      const isOver = this.#failure !== null || this.#control?.isStopped === true;
+      if (this.#next < byteLength && !isOver) this.#recordInto(piece.slot);
       else staging.takeSlotBack(piece.slot);
     }
   }

@@ -102,9 +102,10 @@ export class ReadStaging {
     this.#wake();
   }
 
-  /** What is lent ends by its borrower's doing: nobody waits for it. */
+  /** What is lent ends by its borrower's doing: who waits looks for something else. */
   lend(): void {
     this.#held--;
+    this.#wake();
   }
 }
 

@@ -124,7 +124,7 @@ export class Readbacks {
     } catch (cause) {
       // What stopped a transfer, or what its consumer threw, is told as it is.
       if (control.isReason(cause) || !(cause instanceof MoorageError)) throw cause;
-      throw readError(this.#stream, source.label, cause);
+      throw await readError(this.#stream, source.label, cause);
     }
   }
 
@@ -176,7 +176,7 @@ export class Readbacks {
       return { pinned: pinned.block, pieces };
     } catch (cause) {
       this.staging.release(pinned.block);
-      throw readError(this.#stream, label, cause);
+      throw await readError(this.#stream, label, cause);
     }
   }
 
@@ -188,8 +188,9 @@ export class Readbacks {
   ): Promise<RecordedRead> {
     const first = this.staging.take(byteLength, label);
     if (first !== null) return this.#copyAll(first, pieces, blocks);
-    const copies = blocks.map((block) => this.#snapshot(block));
+    const copies: Snapshot[] = [];
     try {
+      for (const source of blocks) copies.push(this.#snapshot(source));
       const block = await this.staging.room(byteLength, label);
       return this.#copyAll(
         block,

@@ -11,6 +11,7 @@
 import { alignUp, wordBytes } from "../../host/alignment.ts";
 import { LifetimeError } from "../../host/errors.ts";
 import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
+import { hasFailed } from "../../host/pinned/pinned-pool.ts";
 import type { PinnedSlots } from "../../host/pinned/pinned-slots.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
@@ -45,6 +46,7 @@ export class UploadBelt {
   #producedBytes = 0;
   /** Ranges that somebody fills right now, one inside the other. */
   #fillDepth = 0;
+  #isClosed = false;
 
   constructor(stream: CommandStream, slots: PinnedSlots) {
     this.#stream = stream;
@@ -69,12 +71,13 @@ export class UploadBelt {
   ): boolean {
     const slot = this.#roomFor(byteLength);
     if (slot === null) return false;
+    const memory = slot.memory(target.label);
     const start = this.#used;
     const end = alignUp(start + byteLength, rangeAlignment);
     this.#used = end;
     this.#fillDepth++;
     try {
-      write((slot.range ??= slot.buffer.getMappedRange()), start);
+      write(memory, start);
     } catch (error) {
       if (slot.state !== "mapped") throw takenAway(target.label, error);
       this.#undo(slot, start, end);
@@ -103,18 +106,23 @@ export class UploadBelt {
     this.#stream.schedule();
   }
 
-  /** Whether {@link fill} would find mapped memory for so many bytes. */
+  /** Whether {@link fill} would find mapped memory for so many bytes, in this task. */
   hasRoom(byteLength: number): boolean {
-    return this.#roomFor(byteLength) !== null;
+    if (this.#roomFor(byteLength) === null) return false;
+    // Where nobody fills it after all, the end of the task gives it back.
+    if (this.#used === 0) this.#stream.schedule();
+    return true;
   }
 
   /** Whether memory that is on its way would serve so many bytes. */
   mayServe(byteLength: number): boolean {
+    if (this.#isClosed) return false;
     return byteLength <= largeBytes && this.#inFlightBytes + this.#fullBytes > 0;
   }
 
   /** Settles when a chunk that is on its way has arrived; everything is submitted for that. */
   async arrival(): Promise<void> {
+    if (this.#isClosed) return;
     const arrived = new Promise<void>((resolve) => this.#arrivals.push(resolve));
     await this.#stream.whenSubmitted(true);
     await arrived;
@@ -123,8 +131,20 @@ export class UploadBelt {
   /** The open chunk, where it has room; else another one. */
   #roomFor(byteLength: number): PinnedSlot | null {
     const open = this.#open;
-    if (open !== null && this.#used + byteLength <= open.buffer.size) return open;
-    if (byteLength > largeBytes) return null;
+    if (open !== null && hasFailed(open)) this.#dropFailed(open);
+    else if (open !== null && this.#used + byteLength <= open.buffer.size) return open;
+    return this.#another(byteLength);
+  }
+
+  /** What was copied from it so far has failed with it. */
+  #dropFailed(chunk: PinnedSlot): void {
+    this.#open = null;
+    void this.#slots.takeBack(chunk);
+  }
+
+  #another(byteLength: number): PinnedSlot | null {
+    const open = this.#open;
+    if (byteLength > largeBytes || this.#isClosed) return null;
     if (open !== null) {
       this.#close(open);
       this.#chunkBytes = largeBytes;
@@ -157,15 +177,20 @@ export class UploadBelt {
     // Behind it there may be others by now.
     if (chunk !== this.#open || end !== this.#used) return;
     this.#used = start;
-    if (start > 0) return;
     // Nothing else would submit it, and give it back.
+    if (start === 0) this.#giveBackUnused();
+  }
+
+  #giveBackUnused(): void {
+    if (this.#open === null || this.#used > 0) return;
+    void this.#slots.takeBack(this.#open);
     this.#open = null;
-    void this.#slots.takeBack(chunk);
   }
 
   /** Before what is recorded is submitted: nobody writes these chunks any more. */
   seal(): void {
-    if (this.#open !== null && this.#used > 0) this.#close(this.#open);
+    this.#giveBackUnused();
+    if (this.#open !== null) this.#close(this.#open);
     if (this.#full.length === 0) return;
     if (this.#producedBytes <= smallBytes / 2) this.#chunkBytes = smallBytes;
     this.#producedBytes = 0;
@@ -201,16 +226,25 @@ export class UploadBelt {
 
   #arrived(size: number): void {
     this.#inFlightBytes -= size;
+    this.#wake();
+  }
+
+  #wake(): void {
     if (this.#arrivals.length === 0) return;
     for (const resolve of this.#arrivals.splice(0)) resolve();
   }
 
-  /** Gives back what is open, used or not: what was recorded from it is lost with the device. */
+  /**
+   * The end: gives back what is open, used or not, because what was recorded from it is lost with the
+   * device. Who waits for an arrival looks again.
+   */
   close(): void {
+    this.#isClosed = true;
     if (this.#open !== null) this.#close(this.#open);
     for (const chunk of this.#full) void this.#slots.takeBack(chunk);
     this.#full = [];
     this.#fullBytes = 0;
+    this.#wake();
   }
 }
 

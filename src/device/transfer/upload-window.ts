@@ -11,6 +11,7 @@ import { KiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
+import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";
@@ -23,6 +24,8 @@ const submitBytes = 256 * KiB;
 
 export class UploadWindow {
   readonly #context: DeviceContext;
+  /** Of the device that there is now: the window ends with it. */
+  readonly #stream: CommandStream;
   readonly #pieceBytes: number;
   readonly #label: string;
   readonly #slots: PinnedSlot[] = [];
@@ -37,20 +40,32 @@ export class UploadWindow {
 
   constructor(context: DeviceContext, pieceBytes: number, label: string) {
     this.#context = context;
+    this.#stream = context.stream;
     this.#pieceBytes = pieceBytes;
     this.#label = label;
   }
 
-  /** The next piece's memory, as soon as there is some; it ends with {@link send}. Old bytes show. */
-  async next(control: TransferControl): Promise<Uint8Array<ArrayBuffer>> {
+  /** Settles when there is memory for the next piece, which {@link piece} gives. */
+  async next(control: TransferControl): Promise<void> {
     const slot =
       this.#slots.length < this.#count
         ? (this.#pooled() ?? (await this.#another(control)))
         : this.#slots[this.#turn++ % this.#slots.length]!;
-    if (slot.mapping !== null) await slot.mapping;
+    try {
+      if (slot.mapping !== null) await slot.mapping;
+    } finally {
+      // Says more than a mapping that failed with its device.
+      this.#stream.requireDevice();
+    }
+    // What was copied from it knows why.
+    if (slot.state === "lost") await this.submitted();
     this.#filling = slot;
-    slot.range ??= slot.buffer.getMappedRange();
-    return new Uint8Array(slot.range, 0, this.#pieceBytes);
+  }
+
+  /** The next piece's memory; it ends with {@link send}. Old bytes show. Throws `NOT_MAPPED`. */
+  piece(): Uint8Array<ArrayBuffer> {
+    // Not where it was waited for: the platform may take it away before who waits goes on.
+    return new Uint8Array(this.#filling!.memory(this.#label), 0, this.#pieceBytes);
   }
 
   #pooled(): PinnedSlot | null {
@@ -95,7 +110,8 @@ export class UploadWindow {
   send(target: DeviceAllocation, byteOffset: number, byteLength: number): void {
     const slot = this.#filling!;
     this.#filling = null;
-    const { stream, pinned } = this.#context;
+    const { pinned } = this.#context;
+    const stream = this.#stream;
     stream.requireDevice();
     const buffer = gpuBuffer(slot.buffer);
     slot.buffer.unmap();
@@ -104,7 +120,9 @@ export class UploadWindow {
     slot.idle = false;
     const bytes = wordBytes(byteLength);
     const isLarge = byteLength >= submitBytes && this.#recordedCount === 0;
-    if (isLarge && stream.copies.submitFromBuffer(buffer.gpu, target, byteOffset, bytes)) {
+    // A buffer that the device had no memory for is told of by way of its ticket.
+    const isStraight = isLarge && buffer.failure === null;
+    if (isStraight && stream.copies.submitFromBuffer(buffer.gpu, target, byteOffset, bytes)) {
       // Who wants the piece again waits for the same mapping, and is told.
       pinned.slots.mapSubmitted(slot).catch(() => {});
       return;
@@ -120,7 +138,8 @@ export class UploadWindow {
   /** Settles when every copy is submitted; rejects where one of them failed before that. */
   async submitted(): Promise<void> {
     if (this.#tickets.length === 0) return;
-    await this.#context.stream.whenSubmitted(true);
+    await this.#stream.whenSubmitted(true);
+    this.#stream.requireDevice();
     for (const { failure } of this.#tickets) if (failure !== null) throw failure;
   }
 

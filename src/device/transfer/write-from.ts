@@ -7,11 +7,12 @@
  *                [piece 1] ─▶ copy      has copied it, and a producer that is too fast waits
  */
 
-import { InvalidArgumentError } from "../../host/errors.ts";
+import { InvalidArgumentError, LifetimeError } from "../../host/errors.ts";
 import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
 import type { TensorInput } from "../tensor.ts";
+import { lossOr } from "./read-error.ts";
 import type { TransferControl } from "./transfer-control.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import { pieceCount, UploadWindow } from "./upload-window.ts";
@@ -106,8 +107,9 @@ async function writePieces(
   try {
     for (let done = 0; done < total;) {
       control.throwIfStopped();
-      const piece = await window.next(control);
+      await window.next(control);
       control.throwIfStopped();
+      const piece = window.piece();
       const length = Math.min(piece.byteLength, total - done);
       const filled = source.fill(piece.subarray(0, length), done);
       if (filled instanceof Promise) await filled;
@@ -123,6 +125,8 @@ async function writePieces(
     // What had no value has a part of one now, which is none.
     const { allocation } = target;
     if (before !== undefined && allocation.isAlive) stream.fail(allocation.key, before);
+    // What the producer throws, or stops with, is told as it is.
+    if (error instanceof LifetimeError) throw await lossOr(stream, error);
     throw error;
   }
 }

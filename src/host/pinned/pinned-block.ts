@@ -69,6 +69,25 @@ export class PinnedSlot {
     this.direction = direction;
     this.state = direction === "upload" ? "mapped" : "in-flight";
   }
+
+  /**
+   * The memory of a mapped slot. Throws `NOT_MAPPED`, with what the platform says, where that has taken the
+   * memory away: a device that is lost takes it before anybody is told. O(1).
+   */
+  memory(label: string): ArrayBuffer {
+    if (this.range !== null && this.range.byteLength > 0) return this.range;
+    try {
+      this.range = this.buffer.getMappedRange();
+      return this.range;
+    } catch (cause) {
+      this.state = "lost";
+      throw new LifetimeError(
+        "NOT_MAPPED",
+        `the platform has taken the mapped memory of "${label}" away, as it does when the device is lost; await runtime.lost, and fill it again on a new device`,
+        { label, cause },
+      );
+    }
+  }
 }
 
 /** A block of pinned memory. */
@@ -132,8 +151,7 @@ export class PinnedBlock implements Allocation {
         { label: this.label },
       );
     }
-    slot.range ??= slot.buffer.getMappedRange();
-    return slot.range;
+    return slot.memory(this.label);
   }
 
   /** The mapped memory as elements of `dtype`; throws what {@link memory} throws. */

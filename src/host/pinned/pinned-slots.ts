@@ -235,18 +235,22 @@ export class PinnedSlots {
 
   /** The same, of a transfer that has been submitted. */
   mapSubmitted(slot: PinnedSlot): Promise<void> {
-    slot.mapping ??= this.#map(slot, null);
+    // Where it has failed it has done so before it was ever mapping.
+    slot.mapping ??= this.#map(slot, hasFailed(slot) ? Promise.resolve() : null);
     return slot.mapping;
   }
 
   async #map(slot: PinnedSlot, submitted: Promise<void> | null): Promise<void> {
     try {
       if (submitted !== null) await submitted;
+      // What does not exist cannot be mapped: to ask for it would be an error that everybody hears of.
+      if (hasFailed(slot)) throw slot.buffer.failure;
       slot.state = "mapping";
       await slot.buffer.mapAsync(mapMode[slot.direction]);
       if (slot.state === "mapping") slot.state = "mapped";
     } catch (cause) {
       slot.state = "lost";
+      if (cause instanceof MoorageError) throw cause;
       throw new LifetimeError(
         "NOT_MAPPED",
         "a pinned buffer could not be mapped again: the device is lost or the runtime was disposed",
