@@ -54,6 +54,9 @@ export class Executor {
   readonly host: TensorHost;
   readonly #table: BlockTable;
   readonly #pool: SlabPool;
+  /** Parameters of operations that are placing their outputs, one inside the other. */
+  readonly #keptWords: number[] = [];
+  #keptCount = 0;
 
   constructor(stream: CommandStream, host: TensorHost, table: BlockTable, pool: SlabPool) {
     this.stream = stream;
@@ -97,24 +100,20 @@ export class Executor {
     const { kernel, inputs } = record;
     const blocks: DeviceAllocation[] = [];
     const offsets: number[] = [];
-    let avoid = 0;
-    for (const input of inputs) {
-      const { block } = input;
-      blocks.push(block);
-      offsets.push(input.layout.offset);
-      const slab = this.#table.slab[block.row]!;
-      if (slab < 31) avoid |= 1 << slab;
-    }
     const outputs: AnyTensor[] = [];
     let windows: (BindingWindow | null)[] | null = null;
     try {
-      for (const output of record.outputs) {
-        const tensor = output instanceof Tensor ? output : this.place(output, placer, avoid);
-        outputs.push(tensor);
-        blocks.push(tensor.block);
-        offsets.push(tensor.layout.offset);
+      this.#placeAll(record, placer, outputs);
+      // Afterwards: where memory was short, listeners may have disposed any of them.
+      for (const tensors of [inputs, outputs]) {
+        for (const tensor of tensors) {
+          blocks.push(tensor.block);
+          offsets.push(tensor.layout.offset);
+        }
       }
       if (this.#isAnyLarge(blocks)) windows = this.#windows(kernel, [...inputs, ...outputs]);
+      const { x, y, z } = record;
+      this.stream.dispatch({ kernel, blocks, offsets, windows, x, y, z }, record.wordCount);
     } catch (error) {
       // A record is all or nothing: what was placed before the one that did not fit goes back.
       outputs.forEach((made, index) => {
@@ -122,9 +121,31 @@ export class Executor {
       });
       throw error;
     }
-    const { x, y, z } = record;
-    this.stream.dispatch({ kernel, blocks, offsets, windows, x, y, z }, record.wordCount);
     return outputs;
+  }
+
+  /**
+   * Places what is new, in no slab of an input where that can be. Placing may call listeners and hooks, and
+   * they may run operations: the parameters that are written already are kept for that long.
+   */
+  #placeAll({ inputs, outputs, wordCount }: KernelRecord, placer: Placer, made: AnyTensor[]): void {
+    const { words } = this.stream;
+    const kept = this.#keptWords;
+    const start = this.#keptCount;
+    let avoid = 0;
+    for (const { block } of inputs) {
+      const slab = this.#table.slab[block.row]!;
+      if (slab < 31) avoid |= 1 << slab;
+    }
+    for (let word = 0; word < wordCount; word++) kept[start + word] = words[word]!;
+    this.#keptCount += wordCount;
+    try {
+      for (const output of outputs)
+        made.push(output instanceof Tensor ? output : this.place(output, placer, avoid));
+    } finally {
+      this.#keptCount = start;
+      for (let word = 0; word < wordCount; word++) words[word] = kept[start + word]!;
+    }
   }
 
   #isAnyLarge(blocks: readonly DeviceAllocation[]): boolean {

@@ -127,6 +127,26 @@ test("more workgroups than a dispatch has are several dispatches", async () => {
   for (const tensor of [x, y]) tensor.dispose();
 });
 
+test("a share of the invocations that is no whole number fills a dispatch, and no more", async () => {
+  const kernel = defineKernel({
+    label: "some each",
+    inputs: { x: "float32" },
+    outputs: { y: "float32" },
+    workgroup: [1],
+    split: { axes: { x: 0, y: 0 } },
+    wgsl: `@compute @workgroup_size(1) fn main(@builtin(workgroup_id) id: vec3u) {
+  if (id.x < y_extent0()) { y_set(id.x, x_get(id.x) + 1.0); }
+}`,
+  });
+  // The share of 1,799 steps is 65,535 exactly; multiplied by the share of one, it is a bit more.
+  const count = 2100;
+  const x = wide().zeros([count], { dtype: "float32" });
+  const use = { inputs: { x }, shapes: { y: [count] }, invocations: [76_500] } as const;
+  const { y } = wide().run(kernel, use);
+  expect((await y.data()).every((value) => value === 1)).toBe(true);
+  for (const tensor of [x, y]) tensor.dispose();
+});
+
 test.each<[string, KernelSplit]>([
   ["names z", { axes: { ...along.axes, z: 0 } }],
   ["gives x the axis -1", { axes: { ...along.axes, x: -1 } }],

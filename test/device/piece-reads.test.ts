@@ -65,6 +65,10 @@ const changes: Record<string, Change> = {
     on.fill(x, -1);
     return () => {};
   },
+  "it is streamed into, through staging that is at hand": (on, x) => {
+    const writing = on.writeFrom(x, (piece) => piece.fill(0), { windowBytes: 16 * MiB });
+    return writing.then(() => () => {});
+  },
   "it is lent, and overwritten there": async (on, x) => {
     const lease = await on.lend(x);
     on.device.queue.writeBuffer(lease.buffer, lease.offset, new Float32Array(count));

@@ -71,8 +71,8 @@ export function* partsOf(
 ): Iterable<SplitPart> {
   const cut = operands.filter(({ name }) => name in axes);
   const extent = extentOf(label, axes, cut);
-  const perStep = invocations / extent;
-  let most = Math.min(extent, Math.floor(limits.mostInvocations / perStep));
+  // Multiplied first: these are whole numbers below 2^53, and the quotients of two are exact enough.
+  let most = Math.min(extent, Math.floor((limits.mostInvocations * extent) / invocations));
   for (const { name, dtype, layout } of cut)
     most = Math.min(most, stepsIn(layout, axes[name]!, limits.partBytes / dtypeInfo(dtype).bytes));
   if (most < 1) {
@@ -88,7 +88,7 @@ export function* partsOf(
       layouts: operands.map(({ name, layout }) =>
         name in axes ? rowsOf(layout, axes[name]!, start, steps) : layout,
       ),
-      invocations: Math.max(1, Math.ceil(perStep * steps)),
+      invocations: Math.max(1, Math.ceil((invocations * steps) / extent)),
     };
   }
 }

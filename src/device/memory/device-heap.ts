@@ -92,6 +92,9 @@ export class DeviceHeap extends DeviceRegion {
   #resized(block: DeviceAllocation, byteLength: number): DeviceAllocation | null {
     const { table } = this;
     const { row, label } = block;
+    // Its source is forgotten only where it is resized: replace() does that. First, because who takes the
+    // rest of a read may move the block.
+    if (table.hasReaders && this.owns(block) && block.isAlive) table.takeRest(block.key);
     if (!this.owns(block) || !block.isAlive || table.references[row]! > 1) return null;
     const node = table.node[row]!;
     // Work that waits knows the block by its handle: it gets a copy, behind what waits.
@@ -100,8 +103,6 @@ export class DeviceHeap extends DeviceRegion {
     const slab = this.#pool.slab(table.slab[row]!);
     // A buffer that is too large to be bound whole has one block: what it left would be nobody's.
     if (slab.isWide) return null;
-    // Its source is forgotten only where it is resized: replace() does that.
-    table.takeRest(block.key);
     const oldExtent = table.extent[row]!;
     if (!slab.allocator.resize(node, Math.ceil(byteLength / slab.granuleBytes))) return null;
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;

@@ -10,6 +10,7 @@
  */
 
 import { DeviceError, MoorageError } from "../../host/errors.ts";
+import { requireAlive } from "../../host/region.ts";
 import { parameterWords } from "../../shaders/binding.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import type { SlabPool } from "../memory/slab-pool.ts";
@@ -176,12 +177,16 @@ export class CommandStream {
   dispatch(dispatch: Dispatch, wordCount: number): void {
     this.requireDevice();
     const { blocks, kernel } = dispatch;
-    // Who takes the rest of what is overwritten may have to dispatch a copy, with parameters of its own.
+    // Who takes the rest of what is overwritten may have to dispatch a copy, with parameters of its own, and
+    // to make room, where a listener may dispose anything.
     const words = this.#table.hasReaders ? this.words.slice(0, wordCount) : null;
     for (let output = kernel.inputCount; output < blocks.length; output++) {
       this.#table.willChange(blocks[output]!.key);
     }
-    if (words !== null) this.words.set(words);
+    if (words !== null) {
+      this.words.set(words);
+      for (const block of blocks) requireAlive(block, block.region);
+    }
     if (this.#held.isHolding) return this.#hold(dispatch, wordCount);
     if (
       this.#table.failures.size > 0 &&

@@ -4,6 +4,7 @@
  */
 
 import type { MoorageError } from "../../host/errors.ts";
+import { requireAlive } from "../../host/region.ts";
 import type { RangeMove } from "../memory/block-mover.ts";
 import { lostNode } from "../memory/block-table.ts";
 import type { BlockKey, BlockTable, DeviceAllocation } from "../memory/block-table.ts";
@@ -64,9 +65,8 @@ export class Copies {
     sourceOffset = 0,
     isMending = byteOffset === 0 && byteLength >= target.byteLength,
   ): CopyTicket {
-    const { requireDevice, table } = this.#parts;
-    requireDevice();
-    table.willChange(target.key);
+    this.#parts.requireDevice();
+    this.#willChange(target);
     const mended = isMending ? target.key : noKey;
     return this.#copy(target, mended, source, (slab, offset) => {
       const start = offset + byteOffset;
@@ -132,17 +132,27 @@ export class Copies {
     byteLength: number,
   ): boolean {
     this.#parts.requireDevice();
-    const { row, key } = target;
+    this.#willChange(target);
+    const { row } = target;
     const table = this.#table;
     if (this.#held.isHolding || table.failures.size > 0 || table.node[row] === lostNode)
       return false;
     const slab = this.#pool.slab(table.slab[row]!);
     if (slab.failure !== null) return false;
-    table.willChange(key);
     const start = table.offset[row]! + byteOffset;
     const encoder = this.#uploadEncoder(slab, start, byteLength);
     encoder.copyBufferToBuffer(source, sourceOffset, slab.buffer, start, byteLength);
     return true;
+  }
+
+  /**
+   * Before anything else is looked at: who reads the target bit by bit takes the rest, which may submit,
+   * make what follows wait, move blocks to make room, or call a listener who disposes the target.
+   */
+  #willChange(target: DeviceAllocation): void {
+    const hasReaders = this.#table.hasReaders;
+    this.#table.willChange(target.key);
+    if (hasReaders) requireAlive(target, target.region);
   }
 
   /** Before the open batch, unless work that is in order there touches the range. */
@@ -165,13 +175,13 @@ export class Copies {
     byteLength: number,
   ): boolean {
     this.#parts.requireDevice();
-    const { row, key } = target;
+    this.#willChange(target);
+    const { row } = target;
     const table = this.#table;
     if (this.#held.isHolding || table.failures.size > 0 || table.node[row] === lostNode)
       return false;
     const slab = this.#pool.slab(table.slab[row]!);
     if (slab.failure !== null) return false;
-    table.willChange(key);
     const start = table.offset[row]! + byteOffset;
     if (slab.isUsedSince(start, byteLength, this.#recorder.batch)) this.#parts.submit();
     this.#recorder.submitCopy(source, 0, slab.buffer, start, byteLength);
@@ -224,6 +234,7 @@ export class Copies {
   ): boolean {
     const { requireDevice, table, pool, lost } = this.#parts;
     requireDevice();
+    this.#willChange(target);
     const place = this.#placeOf(target);
     const origin = source === null ? null : this.#placeOf(source);
     // What has no place any more has failed: a dispatch hands that on.
@@ -232,7 +243,6 @@ export class Copies {
     const from = origin === null ? null : pool.slab(origin.slab);
     // A wrapped buffer may be there twice.
     if (slab.buffer === from?.buffer) return false;
-    table.willChange(target.key);
     const keys = source === null ? [target.key] : [source.key, target.key];
     this.#whenFree(() => {
       const failure =
@@ -297,9 +307,9 @@ export class Copies {
     byteOffset: number,
   ): void {
     this.#parts.requireDevice();
+    this.#willChange(target);
     const table = this.#table;
     const { row, key } = target;
-    table.willChange(key);
     // A slab that was refused may have a successor with its index: asked now, while the row is ours.
     if (table.node[row] === lostNode) return;
     const slab = this.#pool.slab(table.slab[row]!);

@@ -16,14 +16,14 @@ import type { AnyTensor } from "../executor.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import { readError } from "./read-error.ts";
-import type { ReadStaging } from "./read-staging.ts";
+import type { Staging } from "./staging.ts";
 
 // GPUMapMode by value: WebGPU's globals may be absent.
 const mapRead = 1;
 
 export interface QuickReadParts {
   readonly stream: CommandStream;
-  readonly staging: ReadStaging;
+  readonly staging: Staging;
   /** What is larger is not read at once. */
   readonly mostBytes: number;
   /** How everything else is read: gives `target`, or a new array. */

@@ -13,12 +13,12 @@
 import { wordBytes } from "../../host/alignment.ts";
 import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import { requireAlive } from "../../host/region.ts";
-import { MiB } from "../../host/units.ts";
 import type { BlockTable, DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
+import { pieceBytesOf, turnCount } from "./piece-sizes.ts";
 import { readError } from "./read-error.ts";
-import type { ReadStaging } from "./read-staging.ts";
+import type { Staging } from "./staging.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";
 
@@ -30,7 +30,7 @@ export interface Snapshot {
 
 export interface PieceReadParts {
   readonly stream: CommandStream;
-  readonly staging: ReadStaging;
+  readonly staging: Staging;
   readonly table: BlockTable;
   readonly snapshot: (block: DeviceAllocation) => Snapshot;
 }
@@ -55,42 +55,8 @@ export interface PieceReadOptions {
   readonly windowBytes?: number;
 }
 
-/** Buffers that take turns: one is emptied while the others are copied to and mapped. */
-const turnCount = 4;
-
-/** Up to this, a tensor is one piece. */
-export function atOnceBytes(budgetBytes: number): number {
-  return Math.min(2 * MiB, budgetBytes / 2);
-}
-
-const leastPieceBytes = 256;
-
-/** The least that a window can have. */
-export const leastWindowBytes = turnCount * leastPieceBytes;
-
 // GPUMapMode by value: WebGPU's globals may be absent.
 const mapRead = 1;
-
-/** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
-function pieceBytesOf(
-  byteLength: number,
-  { pinned }: ReadStaging,
-  windowBytes: number | undefined,
-): number {
-  if (windowBytes === undefined && byteLength <= atOnceBytes(pinned.budgetBytes)) return byteLength;
-  const wanted =
-    windowBytes === undefined
-      ? ordinaryPieceBytes(byteLength)
-      : Math.floor(windowBytes / turnCount / leastPieceBytes) * leastPieceBytes;
-  // Who takes the bytes may read something else meanwhile: half is left over for that.
-  const share = pinned.budgetBytes / (windowBytes === undefined ? 1 : 2) / turnCount;
-  const most = Math.floor(share / leastPieceBytes) * leastPieceBytes;
-  return Math.min(Math.max(leastPieceBytes, Math.min(wanted, most)), wordBytes(byteLength));
-}
-
-function ordinaryPieceBytes(byteLength: number): number {
-  return byteLength > 8 * MiB ? 2 * MiB : MiB;
-}
 
 /** A piece whose copy is recorded. */
 interface Piece {
@@ -130,6 +96,8 @@ class PieceRead {
   /** Why the rest could not be recorded. */
   #failure: unknown = null;
   #unwatch: () => void = () => {};
+  /** Whether it is read as it is now, not each piece as it is when it is copied. */
+  readonly #isWatching: boolean;
 
   constructor(parts: PieceReadParts, source: PieceSource, options: PieceReadOptions) {
     const { control, windowBytes } = options;
@@ -138,7 +106,8 @@ class PieceRead {
     this.#control = control;
     this.#pieceBytes = pieceBytesOf(source.byteLength, parts.staging, windowBytes);
     this.#block = source.block;
-    if (windowBytes === undefined) this.#watch();
+    this.#isWatching = windowBytes === undefined;
+    if (this.#isWatching) this.#watch();
   }
 
   #watch(): void {
@@ -151,11 +120,11 @@ class PieceRead {
 
   /** Takes every piece in order. */
   async run(take: ByteConsumer): Promise<void> {
-    const { staging, stream } = this.#parts;
+    const { staging } = this.#parts;
     const { byteLength } = this.#source;
     // In the task of the call: what is recorded after it must not show, where nothing can be watched.
     this.#fill();
-    if (this.#parts.table.isExposed(this.#block)) this.#recordRest();
+    if (this.#isWatching && this.#parts.table.isExposed(this.#block)) this.#recordRest();
     while (this.#pieces.length > 0 || this.#next < byteLength) {
       this.#control?.throwIfStopped();
       if (this.#failure !== null) throw this.#failure;
@@ -163,21 +132,25 @@ class PieceRead {
       this.#fill();
       const piece = this.#pieces[0];
       if (piece === undefined) continue;
-      try {
-        await piece.mapped;
-      } catch (cause) {
-        throw await readError(stream, this.#source.label, cause);
-      }
-      if (!stream.pipelines.isVerified) await stream.pipelines.verify();
-      if (stream.loss !== null) throw stream.loss;
-      const memory = piece.slot.buffer.getMappedRange(wordBytes(piece.byteLength));
+      const memory = await this.#memoryOf(piece);
       const taken = take(new Uint8Array(memory, 0, piece.byteLength), piece.offset);
-      if (taken instanceof Promise) await taken;
+      if (taken instanceof Promise) await staging.inHands(this.#pieces.length, taken);
       this.#pieces.shift();
       piece.slot.buffer.unmap();
       const isOver = this.#failure !== null || this.#control?.isStopped === true;
       if (this.#next < byteLength && !isOver) this.#recordInto(piece.slot);
       else staging.takeSlotBack(piece.slot);
+    }
+  }
+
+  async #memoryOf({ slot, mapped, byteLength }: Piece): Promise<ArrayBuffer> {
+    const { stream } = this.#parts;
+    try {
+      await mapped;
+      if (!stream.pipelines.isVerified) await stream.pipelines.verify();
+      return slot.buffer.getMappedRange(wordBytes(byteLength));
+    } catch (cause) {
+      throw await readError(stream, this.#source.label, cause);
     }
   }
 

@@ -10,7 +10,7 @@ import { castOperation } from "../kernels/builtin.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { requireTarget } from "../tensor.ts";
 import type { TensorInput } from "../tensor.ts";
-import { leastWindowBytes } from "./read-pieces.ts";
+import { leastWindowBytes } from "./piece-sizes.ts";
 import type { ByteConsumer } from "./read-pieces.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";

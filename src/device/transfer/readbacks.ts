@@ -16,11 +16,12 @@ import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
+import { atOnceBytes } from "./piece-sizes.ts";
 import { QuickReads } from "./quick-reads.ts";
 import { readError } from "./read-error.ts";
-import { atOnceBytes, readPieces } from "./read-pieces.ts";
+import { readPieces } from "./read-pieces.ts";
 import type { ByteConsumer, PieceReadParts, PieceSource, Snapshot } from "./read-pieces.ts";
-import { ReadStaging } from "./read-staging.ts";
+import { Staging } from "./staging.ts";
 import type { TransferControl } from "./transfer-control.ts";
 
 /** A contiguous tensor's place in the buffer that is mapped. */
@@ -48,7 +49,7 @@ const mapAlignment = 8;
 export class Readbacks {
   readonly #stream: CommandStream;
   readonly #snapshot: (block: DeviceAllocation) => Snapshot;
-  readonly staging: ReadStaging;
+  readonly staging: Staging;
   readonly quick: QuickReads;
   readonly #pieceParts: PieceReadParts;
 
@@ -56,7 +57,7 @@ export class Readbacks {
     const { stream, snapshot } = parts;
     this.#stream = stream;
     this.#snapshot = snapshot;
-    this.staging = new ReadStaging(pinned);
+    this.staging = new Staging(pinned);
     this.#pieceParts = { ...parts, staging: this.staging };
     this.quick = new QuickReads({
       stream,

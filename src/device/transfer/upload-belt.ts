@@ -69,6 +69,8 @@ export class UploadBelt {
     byteLength: number,
     write: (memory: ArrayBuffer, byteOffset: number) => void,
   ): boolean {
+    // First: who reads the target takes the rest, and may submit what the open chunk holds.
+    target.table.willChange(target.key);
     const slot = this.#roomFor(byteLength);
     if (slot === null) return false;
     const memory = slot.memory(target.label);

@@ -6,18 +6,17 @@
  */
 
 import { wordBytes } from "../../host/alignment.ts";
-import type { PinnedRequest, PinnedSlot } from "../../host/pinned/pinned-block.ts";
+import type { PinnedSlot } from "../../host/pinned/pinned-block.ts";
 import { KiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { DeviceAllocation } from "../memory/block-table.ts";
 import { gpuBuffer } from "../memory/gpu-mappable.ts";
 import type { CommandStream } from "../stream/command-stream.ts";
 import type { CopyTicket } from "../stream/held-work.ts";
+import { turnCount } from "./piece-sizes.ts";
+import type { Staging } from "./staging.ts";
 import { unlessAborted } from "./transfer-control.ts";
 import type { TransferControl } from "./transfer-control.ts";
-
-/** One is filled while another is copied; two more hide that neither is even. */
-export const pieceCount = 4;
 
 /** From here on a piece is submitted by itself: a submission costs as much as copying some of this. */
 const submitBytes = 256 * KiB;
@@ -26,11 +25,12 @@ export class UploadWindow {
   readonly #context: DeviceContext;
   /** Of the device that there is now: the window ends with it. */
   readonly #stream: CommandStream;
+  readonly #staging: Staging;
   readonly #pieceBytes: number;
   readonly #label: string;
   readonly #slots: PinnedSlot[] = [];
   /** How many there may be: fewer where memory is short. */
-  #count = pieceCount;
+  #count = turnCount;
   #turn = 0;
   /** The one that is being filled. */
   #filling: PinnedSlot | null = null;
@@ -41,6 +41,7 @@ export class UploadWindow {
   constructor(context: DeviceContext, pieceBytes: number, label: string) {
     this.#context = context;
     this.#stream = context.stream;
+    this.#staging = context.readbacks.staging;
     this.#pieceBytes = pieceBytes;
     this.#label = label;
   }
@@ -49,7 +50,7 @@ export class UploadWindow {
   async next(control: TransferControl): Promise<void> {
     const slot =
       this.#slots.length < this.#count
-        ? (this.#pooled() ?? (await this.#another(control)))
+        ? (this.#lend(null) ?? (await this.#another(control)))
         : this.#slots[this.#turn++ % this.#slots.length]!;
     try {
       if (slot.mapping !== null) await slot.mapping;
@@ -68,41 +69,35 @@ export class UploadWindow {
     return new Uint8Array(this.#filling!.memory(this.#label), 0, this.#pieceBytes);
   }
 
-  #pooled(): PinnedSlot | null {
-    const slot = this.#context.pinned.slots.lend(this.#pieceBytes, "upload");
+  /** A buffer more: a pooled one, or a new one that is named by `label` where that is told. */
+  #lend(label: string | null): PinnedSlot | null {
+    const slot = this.#staging.lendSlot(this.#pieceBytes, label, "upload");
     if (slot !== null) this.#slots.push(slot);
     return slot;
   }
 
   async #another(control: TransferControl): Promise<PinnedSlot> {
-    const { pinned, readbacks } = this.#context;
+    const { slots } = this.#context.pinned;
     const label = `window of ${this.#label}`;
-    const request: PinnedRequest = { byteLength: this.#pieceBytes, label, isInternal: true };
     for (;;) {
       // Rather than one more buffer, one of the window before: it is warm, and memory stays bounded.
       const wanted = Math.max(1, this.#count - this.#slots.length);
-      const arriving = pinned.slots.arriving(this.#pieceBytes, "upload", wanted);
+      const arriving = slots.arriving(this.#pieceBytes, "upload", wanted);
       if (arriving !== null) {
         await arriving;
         control.throwIfStopped();
-        const back = this.#pooled();
+        const back = this.#lend(null);
         if (back !== null) return back;
         continue;
       }
-      const slot = pinned.slots.lend(this.#pieceBytes, "upload", label);
-      if (slot !== null) {
-        this.#slots.push(slot);
-        return slot;
-      }
-      // A smaller window than wanted does, too; and reads give back what they hold.
+      const slot = this.#lend(label);
+      if (slot !== null) return slot;
+      // A smaller window than wanted does, too.
       if (this.#slots.length > 0) {
         this.#count = this.#slots.length;
         return this.#slots[this.#turn++ % this.#slots.length]!;
       }
-      const released = readbacks.staging.nextRelease();
-      if (released !== null) await unlessAborted(control.signal, released);
-      // Waits for what is in flight; rejects where that is nothing.
-      else pinned.free(await pinned.allocAsync(request));
+      await unlessAborted(control.signal, this.#staging.nextSlot(this.#pieceBytes, label));
     }
   }
 
@@ -143,8 +138,13 @@ export class UploadWindow {
     for (const { failure } of this.#tickets) if (failure !== null) throw failure;
   }
 
+  /** What `filled` gives, while the program has the window in its hands. */
+  async inHands(filled: Promise<unknown>): Promise<void> {
+    await this.#staging.inHands(this.#slots.length, filled);
+  }
+
   /** Gives every piece back: what is in flight when it is back. */
   close(): void {
-    for (const slot of this.#slots) void this.#context.pinned.slots.takeBack(slot);
+    for (const slot of this.#slots) this.#staging.takeSlotBack(slot);
   }
 }

@@ -12,10 +12,11 @@ import { MiB } from "../../host/units.ts";
 import type { DeviceContext } from "../context.ts";
 import type { AnyTensor } from "../executor.ts";
 import type { TensorInput } from "../tensor.ts";
+import { turnCount, windowPieceBytes } from "./piece-sizes.ts";
 import { lossOr } from "./read-error.ts";
 import type { TransferControl } from "./transfer-control.ts";
 import { unlessAborted } from "./transfer-control.ts";
-import { pieceCount, UploadWindow } from "./upload-window.ts";
+import { UploadWindow } from "./upload-window.ts";
 
 /**
  * Fills `piece`, which is memory that the device copies from, with the tensor's bytes from `byteOffset`
@@ -33,6 +34,7 @@ export interface WriteFromOptions {
 }
 
 const leastPieceBytes = 4096;
+const leastWindowBytes = turnCount * leastPieceBytes;
 
 /** Where the bytes come from, and what is to be done at the end. */
 interface Source {
@@ -64,14 +66,15 @@ export async function writeFrom(
   try {
     context.stream.requireDevice();
     const tensor = requireWhole(context.executor.own(target));
-    if (!(windowBytes >= pieceCount * leastPieceBytes)) {
+    if (!(windowBytes >= leastWindowBytes)) {
       throw new InvalidArgumentError(
         "INVALID_ARGUMENT",
-        `"${label}" is to be written through a window of ${windowBytes} bytes; give ${pieceCount * leastPieceBytes} at least`,
+        `"${label}" is to be written through a window of ${windowBytes} bytes; give ${leastWindowBytes} at least`,
         { label },
       );
     }
-    const pieceBytes = Math.floor(windowBytes / pieceCount / 4096) * 4096;
+    const { availableBytes } = context.readbacks.staging;
+    const pieceBytes = windowPieceBytes(windowBytes, availableBytes, leastPieceBytes);
     window = new UploadWindow(context, Math.min(pieceBytes, tensor.block.byteLength), label);
     await writePieces(context, tensor, source, window, options, control);
   } catch (error) {
@@ -112,7 +115,7 @@ async function writePieces(
       const piece = window.piece();
       const length = Math.min(piece.byteLength, total - done);
       const filled = source.fill(piece.subarray(0, length), done);
-      if (filled instanceof Promise) await filled;
+      if (filled instanceof Promise) await window.inHands(filled);
       control.throwIfStopped();
       window.send(target.block, done, length);
       done += length;
