@@ -73,7 +73,12 @@ export abstract class Uploads<S = Owned> {
     const layout = contiguousLayout(options.shape, label);
     requireCount(data.length, layout.count, layout.shape, label);
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
-    this.context.transfers.fromArray(data, made.block);
+    try {
+      this.context.transfers.fromArray(data, made.block);
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
     if (options.source !== undefined) this.#setSource(made, data, options);
     this.context.advisor?.uploaded(label, data.byteLength, false);
     return this.give(made);
@@ -136,7 +141,12 @@ export abstract class Uploads<S = Owned> {
     this.context.transfers.requireOwn(source);
     const label = options.label ?? source.label;
     const made = this.context.executor.place({ dtype, layout, label }, this.placer(), 0);
-    this.context.transfers.fromPinned(source, made.block);
+    try {
+      this.context.transfers.fromPinned(source, made.block);
+    } catch (error) {
+      made.dispose();
+      throw error;
+    }
     this.context.advisor?.uploaded(label, source.byteLength, true);
     return this.give(made);
   }

@@ -59,7 +59,10 @@ test("more than staging has in one piece", async () => {
   const count = 2 * MiB + 3;
   const data = Float64Array.from({ length: count }, (_, index) => index / 3);
   const x = rt().tensor(data, { shape: [count], dtype: "float32", from: "float64", label: "x" });
-  expect(await x.data()).toEqual(new Float32Array(data));
+  const read = await x.data();
+  // `toEqual` takes seconds for so many.
+  expect(read.length).toBe(count);
+  expect(read.findIndex((value, index) => value !== Math.fround(data[index]!))).toBe(-1);
   x.dispose();
 });
 

@@ -17,8 +17,10 @@ const leastPieceBytes = 256;
 /** The least that a window can have. */
 export const leastWindowBytes = turnCount * leastPieceBytes;
 
-/** Smaller pieces than this are made only where the budget is small: rather, more staging is waited for. */
-const worthwhileBytes = 64 * KiB;
+/** Smaller pieces are made only where the budget itself is small: rather, more staging is waited for. */
+function worthwhileBytes(budgetBytes: number): number {
+  return Math.min(64 * KiB, budgetBytes / 16);
+}
 
 /** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
 export function pieceBytesOf(
@@ -31,7 +33,7 @@ export function pieceBytesOf(
     const bytes = windowPieceBytes(windowBytes, availableBytes, leastPieceBytes);
     return Math.min(bytes, wordBytes(byteLength));
   }
-  const ready = Math.max(worthwhileBytes, availableBytes);
+  const ready = Math.max(worthwhileBytes(budgetBytes), availableBytes);
   if (byteLength <= Math.min(atOnceBytes(budgetBytes), ready)) return byteLength;
   const most = Math.min(budgetBytes / turnCount, ready);
   const share = Math.floor(most / leastPieceBytes) * leastPieceBytes;
