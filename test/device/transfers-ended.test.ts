@@ -175,3 +175,28 @@ test("what a restore says is lost is not said again where a tensor ends unread",
   await runtime.dispose();
   expect(told).toEqual([]);
 });
+
+test("a producer and a consumer that never come back are left behind, without the memory they had", async () => {
+  const { runtime } = await openSimulated();
+  const tensor = runtime.tensor(new Float32Array(MiB), floats(MiB));
+  const hands: Uint8Array[] = [];
+  const never = (piece: Uint8Array): Promise<void> => {
+    hands.push(piece);
+    return new Promise(() => {});
+  };
+  const options = { windowBytes: MiB };
+  for (const transfer of [
+    runtime.writeFrom(tensor, never, options),
+    runtime.readTo(tensor, never, options),
+  ]) {
+    while (hands.length === 0) await tick();
+    expect(transfer.cancel()).toBe(true);
+    expect(await codeOfRejection(Promise.resolve(transfer))).toBe("CANCELLED");
+    expect(hands.pop()!.length).toBe(0);
+  }
+  await runtime.sync();
+  await tick();
+  expect(runtime.stats().pinned.liveBytes).toBe(0);
+  tensor.dispose();
+  await runtime.dispose();
+});

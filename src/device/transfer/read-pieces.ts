@@ -134,7 +134,11 @@ class PieceRead {
       if (piece === undefined) continue;
       const memory = await this.#memoryOf(piece);
       const taken = take(new Uint8Array(memory, 0, piece.byteLength), piece.offset);
-      if (taken instanceof Promise) await staging.inHands(this.#pieces.length, taken);
+      if (taken instanceof Promise) {
+        const control = this.#control;
+        const work = control === undefined ? taken : unlessAborted(control.signal, taken);
+        await staging.inHands(this.#pieces.length, work);
+      }
       this.#pieces.shift();
       piece.slot.buffer.unmap();
       const isOver = this.#failure !== null || this.#control?.isStopped === true;

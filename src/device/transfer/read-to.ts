@@ -25,7 +25,10 @@ export interface ReadOptions<D extends DType> {
 }
 
 export interface ReadToOptions {
-  /** Pinned memory in use at one time; default 8 MiB, at least 1 KiB. */
+  /**
+   * Pinned memory in use at one time, and at most half of what is left of its budget; default 8 MiB, at
+   * least 1 KiB.
+   */
   readonly windowBytes?: number;
   /** Stops between two pieces: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;

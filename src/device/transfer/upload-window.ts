@@ -145,6 +145,14 @@ export class UploadWindow {
 
   /** Gives every piece back: what is in flight when it is back. */
   close(): void {
+    const unsent = this.#filling;
+    if (unsent?.state === "mapped") {
+      // Who was stopped while he filled it may still write: not where others write by then.
+      unsent.buffer.unmap();
+      unsent.range = null;
+      unsent.state = "in-flight";
+      unsent.idle = false;
+    }
     for (const slot of this.#slots) this.#staging.takeSlotBack(slot);
   }
 }

@@ -25,7 +25,10 @@ import { UploadWindow } from "./upload-window.ts";
 export type ByteProducer = (piece: Uint8Array<ArrayBuffer>, byteOffset: number) => unknown;
 
 export interface WriteFromOptions {
-  /** Pinned memory in use at one time; default 8 MiB, at least 16 KiB. */
+  /**
+   * Pinned memory in use at one time, and at most half of what is left of its budget; default 8 MiB, at
+   * least 16 KiB.
+   */
   readonly windowBytes?: number;
   /** Stops between two pieces: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -115,7 +118,7 @@ async function writePieces(
       const piece = window.piece();
       const length = Math.min(piece.byteLength, total - done);
       const filled = source.fill(piece.subarray(0, length), done);
-      if (filled instanceof Promise) await window.inHands(filled);
+      if (filled instanceof Promise) await window.inHands(unlessAborted(control.signal, filled));
       control.throwIfStopped();
       window.send(target.block, done, length);
       done += length;

@@ -76,7 +76,8 @@ export class PinnedTensor<D extends DType = DType> implements Disposable {
 
   /**
    * Settles when the host may use {@link data} again: at once, or when the transfer is done. Rejects
-   * with `NOT_MAPPED` where the device was lost, or the runtime was disposed.
+   * with `NOT_MAPPED` where the device was lost, or the runtime was disposed, and with `OUT_OF_MEMORY` where
+   * it turned out that the device has no memory for it.
    */
   async mapped(): Promise<this> {
     await this.block.map();
