@@ -164,3 +164,12 @@ test("strict: what a reset keeps is taken from who kept an array of it", () => {
     expect(next).toHaveLength(0);
   }
 });
+
+test("an alignment that is none is refused, and nothing is taken", () => {
+  const { arena } = begun();
+  const before = arena.usedBytes;
+  for (const alignment of [3, 0, -8, 1.5])
+    expect(codeOf(() => arena.array("float32", 1, "odd", alignment))).toBe("UNSUPPORTED_ALIGNMENT");
+  expect(arena.usedBytes).toBe(before);
+  arena.end();
+});

@@ -3,10 +3,10 @@
 import { describe, expect, test, vi } from "vitest";
 
 import type { PinnedSlot } from "../../src/host/pinned/pinned-block.ts";
-import type { PinnedSlots } from "../../src/host/pinned/pinned-slots.ts";
-import { KiB, PinnedHeap } from "../../src/index.ts";
+import type { PinnedPressure, PinnedSlots } from "../../src/host/pinned/pinned-slots.ts";
+import { DeviceError, KiB, OutOfMemoryError, PinnedHeap } from "../../src/index.ts";
 import { FakeSource } from "../regions/fake-mappable.ts";
-import { codeOf, codeOfRejection } from "../support/caught.ts";
+import { caught, codeOf, codeOfRejection, rejected } from "../support/caught.ts";
 import { expectBytes, kibibyte, open, settle } from "../support/plain-pinned.ts";
 import type { Parts } from "../support/plain-pinned.ts";
 
@@ -179,6 +179,133 @@ describe("a slot that is lent", () => {
   });
 });
 
+describe("memory that is short", () => {
+  function tight(): Parts & { readonly told: PinnedPressure[] } {
+    const source = new FakeSource();
+    const heap = new PinnedHeap(source, { budgetBytes: 4 * KiB, softBytes: 2 * KiB });
+    const told: PinnedPressure[] = [];
+    heap.slots.onPressure = (event) => told.push(event);
+    return { source, heap, told };
+  }
+
+  test("is told of beyond the soft budget, with what is left, and what is pooled goes", () => {
+    const parts = tight();
+    const { heap, told } = parts;
+    const first = heap.alloc({ byteLength: 2 * KiB });
+    expect(told).toEqual([]);
+    const pooled = heap.alloc({ byteLength: KiB });
+    expect(told.splice(0)).toEqual([
+      {
+        requestedBytes: KiB,
+        availableBytes: 2 * KiB,
+        reservedBytes: 2 * KiB,
+        budgetBytes: 4 * KiB,
+        level: "soft",
+      },
+    ]);
+    heap.free(pooled);
+    expectBytes(parts, { live: 2 * KiB, free: KiB });
+    // Another size: what is pooled is worth less than staying below the soft budget.
+    const second = heap.alloc({ byteLength: 512 });
+    expect(told.splice(0)).toMatchObject([{ availableBytes: KiB, level: "soft" }]);
+    expectBytes(parts, { live: 2 * KiB + 512 });
+    for (const block of [first, second]) heap.free(block);
+  });
+
+  test("is told of as refused from the first byte too many, and what a listener frees serves", () => {
+    const parts = tight();
+    const { heap, told } = parts;
+    const blocks = [1, 2].map(() => heap.alloc({ byteLength: 2 * KiB }));
+    expect(told.splice(0)).toMatchObject([{ level: "soft" }]);
+    expect(codeOf(() => heap.alloc({ byteLength: 256 }))).toBe("OUT_OF_MEMORY");
+    expect(told.splice(0)).toMatchObject([{ level: "refused", availableBytes: 0 }]);
+    heap.slots.onPressure = (event) => {
+      told.push(event);
+      heap.free(blocks.pop()!);
+    };
+    const third = heap.alloc({ byteLength: KiB });
+    expect(told).toMatchObject([{ level: "refused", requestedBytes: KiB }]);
+    for (const block of [third, ...blocks]) heap.free(block);
+  });
+
+  test("is no news to who only tries, and news again afterwards", () => {
+    const { heap, told } = tight();
+    const { slots } = heap;
+    const tried = slots.trying(() => heap.alloc({ byteLength: 3 * KiB }));
+    expect(told).toEqual([]);
+    expect(() =>
+      slots.trying(() => {
+        slots.trying(() => {});
+        heap.alloc({ byteLength: 2 * KiB });
+      }),
+    ).toThrow();
+    expect(told).toEqual([]);
+    heap.free(heap.alloc({ byteLength: KiB }));
+    expect(told).toMatchObject([{ level: "soft" }]);
+    heap.free(tried);
+    expect(slots.hasRoomFor(2 * KiB + 1)).toBe(false);
+  });
+
+  test("is waited for by who closes until the last that is lent is back, and no longer", async () => {
+    const parts = open();
+    const { slots } = parts.heap;
+    const [a, b] = [slots.lend(KiB, "upload", "a")!, slots.lend(KiB, "upload", "b")!];
+    const events: string[] = [];
+    void parts.heap.settled().then(() => events.push("settled"));
+    await slots.takeBack(a);
+    await settle();
+    expect(events).toEqual([]);
+    // Twice is once.
+    await slots.takeBack(a);
+    await settle();
+    expect(events).toEqual([]);
+    await slots.takeBack(b);
+    await settle();
+    expect(events).toEqual(["settled"]);
+    expectBytes(parts, { free: 2 * KiB });
+  });
+
+  test("of a platform that breaks in a way of Moorage's own is told as it is", () => {
+    const parts = open();
+    parts.source.refusal = new DeviceError("DEVICE_LOST", "gone");
+    expect(codeOf(() => parts.heap.slots.lend(KiB, "upload", "a"))).toBe("DEVICE_LOST");
+    expect(parts.heap.stats()).toMatchObject({ failedCount: 0, reservedBytes: 0 });
+  });
+
+  test("that the platform has taken away is an error that says so, with the platform's as its cause", () => {
+    const { source, heap } = open();
+    const block = heap.alloc(kibibyte);
+    const memory = block.memory();
+    expect(block.memory()).toBe(memory);
+    // A device that is lost detaches it first.
+    structuredClone(memory, { transfer: [memory] });
+    const error = caught(() => block.memory());
+    expect(error).toMatchObject({ code: "NOT_MAPPED", label: "k" });
+    expect(error.cause).toBeInstanceOf(Error);
+    expect(block.state).toBe("lost");
+    heap.free(block);
+    expect(source.alive.size).toBe(0);
+  });
+
+  test("that turned out not to be there is told by the mapping, which is not asked for", async () => {
+    const { source, heap } = open();
+    for (const isSubmitted of [true, false]) {
+      const slot = heap.slots.lend(KiB, "upload", "a")!;
+      const problem = new OutOfMemoryError("none", { requestedBytes: KiB, availableBytes: 0 });
+      const asked = vi.spyOn(slot.buffer, "mapAsync");
+      slot.buffer.unmap();
+      slot.state = "in-flight";
+      slot.idle = false;
+      Object.assign(slot.buffer, { failure: problem });
+      const mapping = isSubmitted ? heap.slots.mapSubmitted(slot) : heap.slots.map(slot, true);
+      expect(await rejected(mapping)).toBe(problem);
+      expect([asked.mock.calls, slot.state, slot.mapping]).toEqual([[], "lost", null]);
+      await heap.slots.takeBack(slot);
+      expect(source.alive.size).toBe(0);
+    }
+  });
+});
+
 describe("what is on its way", () => {
   test("is waited for where there is as much of it as is wanted, and none is there", async () => {
     const parts = open();
@@ -197,8 +324,18 @@ describe("what is on its way", () => {
     parts.source.release();
     await arriving;
     await settle();
-    // It is there now.
+    // It is there now, also where more is on its way.
     expect(slots.arriving(KiB, "upload", 1)).toBeNull();
+    const again = slots.lend(KiB, "upload")!;
+    parts.source.holdMappings();
+    void send(slots, again);
+    void slots.takeBack(again);
+    expect(slots.arriving(KiB, "upload", 1)).toBeNull();
+    const last = slots.lend(KiB, "upload")!;
+    expect(slots.arriving(KiB, "upload", 1)).toBeInstanceOf(Promise);
+    void slots.takeBack(last);
+    parts.source.release();
+    await settle();
     expect(slots.nextBack()).toBeNull();
   });
 

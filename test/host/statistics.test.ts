@@ -148,3 +148,20 @@ test("a parent counts what its children count, peaks over all of them together",
     { numRuns: 200 },
   );
 });
+
+test("what a ledger counts, its parent counts too", () => {
+  const parent = new RegionLedger("hot");
+  const child = new RegionLedger("hot", parent);
+  for (const ledger of [parent, child]) ledger.reserve(100);
+  child.allocated(30, 2);
+  child.allocated(10, 0);
+  child.freed(10, 0);
+  for (const ledger of [parent, child]) {
+    expect(ledger.stats()).toMatchObject({
+      liveBytes: 30,
+      paddingBytes: 2,
+      allocationCount: 2,
+      freeCount: 1,
+    });
+  }
+});

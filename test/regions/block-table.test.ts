@@ -158,6 +158,98 @@ test("an alias shows its owner's memory, and keeps it alive and in its place", (
   expect(table.isLent(owner)).toBe(false);
 });
 
+describe("blocks that show others' memory", () => {
+  function aliased() {
+    const table = new BlockTable();
+    const [owner, stranger, alias, second] = ["owner", "stranger", "alias", "second"].map(
+      (label, index) => add(table, label, 512 * (index + 1)),
+    ) as [DeviceAllocation, DeviceAllocation, DeviceAllocation, DeviceAllocation];
+    return { table, owner, stranger, alias, second };
+  }
+
+  test("go by their owner's key, and by their own where what they are is meant", () => {
+    const { table, owner, stranger, alias, second } = aliased();
+    expect(table.hasAliases).toBe(false);
+    expect([alias.key, table.ownerOf(alias)]).toEqual([alias.ownKey, undefined]);
+    table.alias(alias, owner);
+    expect(table.hasAliases).toBe(true);
+    expect([alias.key, alias.ownKey === alias.key]).toEqual([owner.ownKey, false]);
+    expect([owner.key, stranger.key]).toEqual([owner.ownKey, stranger.ownKey]);
+    expect([alias, owner, stranger].map((block) => table.ownerOf(block))).toEqual([
+      owner,
+      undefined,
+      undefined,
+    ]);
+    const problem = failure();
+    table.failures.set(owner.key, problem);
+    expect(table.failures.get(alias.key)).toBe(problem);
+    table.alias(second, stranger);
+    table.remove(alias);
+    // Its row may be somebody else's by now.
+    const next = add(table, "next");
+    expect([next.row, next.key, Number.isInteger(next.key)]).toEqual([
+      alias.row,
+      next.ownKey,
+      true,
+    ]);
+    expect([table.ownerOf(alias), table.ownerOf(next), table.hasAliases]).toEqual([
+      undefined,
+      undefined,
+      true,
+    ]);
+    table.remove(second);
+    expect(table.hasAliases).toBe(false);
+    expect(second.key).toBe(second.ownKey);
+  });
+
+  test("a handle that is dead shows nobody's memory, while its row still does", () => {
+    const { table, owner, alias } = aliased();
+    table.alias(alias, owner);
+    const replaced = table.replace(alias, 256, 100);
+    expect([table.ownerOf(alias), table.ownerOf(replaced)]).toEqual([undefined, owner]);
+  });
+
+  test("are all who have a block, once its users have let it go", () => {
+    const { table, owner, stranger, alias, second } = aliased();
+    expect(table.isBorrowedOnly(owner)).toBe(false);
+    table.alias(alias, owner);
+    expect(table.isBorrowedOnly(owner)).toBe(false);
+    table.references[owner.row]!--;
+    expect([table.isBorrowedOnly(owner), table.isBorrowedOnly(stranger)]).toEqual([true, false]);
+    table.alias(second, owner);
+    expect(table.isBorrowedOnly(owner)).toBe(true);
+    table.remove(second);
+    // Who removes an alias gives up the share it had.
+    table.references[owner.row]!--;
+    expect(table.isBorrowedOnly(owner)).toBe(true);
+    table.references[owner.row]!++;
+    expect(table.isBorrowedOnly(owner)).toBe(false);
+    table.remove(alias);
+    table.references[owner.row] = 0;
+    expect(table.isBorrowedOnly(owner)).toBe(false);
+  });
+
+  test("follow their own owner to its new place, and nobody else", () => {
+    const { table, owner, stranger, alias, second } = aliased();
+    table.alias(alias, owner);
+    table.alias(second, stranger);
+    expect([table.node[alias.row], table.node[second.row]]).toEqual([-1, -1]);
+    for (const { row } of [owner, stranger]) {
+      table.slab[row] = 8;
+      table.offset[row] = 8192;
+      table.extent[row] = 333;
+    }
+    table.followOwners(owner);
+    const place = ({ row }: DeviceAllocation): number[] => [
+      table.slab[row]!,
+      table.offset[row]!,
+      table.extent[row]!,
+    ];
+    expect(place(alias)).toEqual([8, 8192, 333]);
+    expect(place(second)).toEqual([3, 1024, 256]);
+  });
+});
+
 test("two blocks are the same where both slab and offset are", () => {
   const table = new BlockTable();
   const [a, elsewhere, behind, same] = [

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 
+import { lostNode } from "../../src/device/memory/block-table.ts";
 import type { DeviceAllocation } from "../../src/device/memory/block-table.ts";
 import { OutOfMemoryError, MiB } from "../../src/index.ts";
 import { codeOf } from "../support/caught.ts";
@@ -62,6 +63,46 @@ describe("a block with a page of its own", () => {
 
 describe("a small block", () => {
   const request = { byteLength: 1000, label: "x" };
+
+  test("that is lent stays where somebody knows it to be: who keeps it has a copy", () => {
+    const regions = openRegions();
+    const { arena, heap, table, copies } = regions;
+    const x = arena.alloc(request);
+    const before = placeOf(regions, x);
+    table.lend(x, 1);
+    const kept = arena.promote(x, "kept");
+    expect(copies).toEqual([[x, kept, 1000]]);
+    expect([placeOf(regions, x), table.isSame(x, kept), table.ownerOf(x)]).toEqual([
+      before,
+      false,
+      undefined,
+    ]);
+    expect([arena.stats().liveBytes, heap.stats().liveBytes]).toEqual([1000, 1000]);
+    table.lend(x, -1);
+    arena.end();
+    expect([x.isAlive, kept.isAlive]).toEqual([false, true]);
+    heap.free(kept);
+    expectAllCounted(regions);
+  });
+
+  test("that is lost has nothing to hand over: who keeps it has a block of as many bytes", () => {
+    const regions = openRegions();
+    const { arena, heap, table, copies } = regions;
+    const x = arena.alloc(request);
+    const node = table.node[x.row]!;
+    table.node[x.row] = lostNode;
+    const kept = arena.promote(x, "kept");
+    expect([copies, kept.byteLength, kept.region, table.ownerOf(x)]).toEqual([
+      [],
+      1000,
+      heap,
+      undefined,
+    ]);
+    table.node[x.row] = node;
+    arena.end();
+    heap.free(kept);
+    expectAllCounted(regions);
+  });
 
   test("is copied, and the arena's next block takes what it left", () => {
     const regions = openRegions();

@@ -133,7 +133,9 @@ export class DeviceArena extends DeviceRegion {
       table.references[before.row]!++;
       return before;
     }
+    // That may need memory, and who is told that it is short may dispose the block.
     table.takeRest(block.ownKey);
+    requireAlive(block, this);
     // What is lost has no memory to hand over, and what is lent stays where somebody knows it to be.
     const isLost = table.node[row] === lostNode;
     const own = this.#pageOf.get(row);

@@ -25,15 +25,15 @@ function worthwhileBytes(budgetBytes: number): number {
 /** Small enough that a tensor has a few pieces, large enough that a submission for each costs little. */
 export function pieceBytesOf(
   byteLength: number,
-  { pinned, availableBytes }: Staging,
+  staging: Staging,
   windowBytes: number | undefined,
 ): number {
-  const { budgetBytes } = pinned;
   if (windowBytes !== undefined) {
-    const bytes = windowPieceBytes(windowBytes, availableBytes, leastPieceBytes);
+    const bytes = windowPieceBytes(windowBytes, staging, leastPieceBytes);
     return Math.min(bytes, wordBytes(byteLength));
   }
-  const ready = Math.max(worthwhileBytes(budgetBytes), availableBytes);
+  const { budgetBytes } = staging.pinned;
+  const ready = Math.max(worthwhileBytes(budgetBytes), staging.availableBytes);
   if (byteLength <= Math.min(atOnceBytes(budgetBytes), ready)) return byteLength;
   const most = Math.min(budgetBytes / turnCount, ready);
   const share = Math.floor(most / leastPieceBytes) * leastPieceBytes;
@@ -47,10 +47,11 @@ export function pieceBytesOf(
  */
 export function windowPieceBytes(
   windowBytes: number,
-  availableBytes: number,
+  { pinned, availableBytes }: Staging,
   granuleBytes: number,
 ): number {
-  const piece = Math.min(windowBytes, availableBytes / 2) / turnCount;
+  const share = Math.max(worthwhileBytes(pinned.budgetBytes), availableBytes / 2);
+  const piece = Math.min(windowBytes, share) / turnCount;
   return Math.max(granuleBytes, Math.floor(piece / granuleBytes) * granuleBytes);
 }
 

@@ -31,6 +31,8 @@ export class Staging {
     const taken = this.pinned.tryAlloc(requestOf(byteLength, label));
     if (!taken.ok) {
       if (taken.error.code !== "OUT_OF_MEMORY") throw taken.error;
+      // It is not refused yet: who has waited for nothing says so.
+      this.pinned.slots.ledger.retried();
       return null;
     }
     this.#held++;

@@ -76,8 +76,8 @@ export async function writeFrom(
         { label },
       );
     }
-    const { availableBytes } = context.readbacks.staging;
-    const pieceBytes = windowPieceBytes(windowBytes, availableBytes, leastPieceBytes);
+    const { staging } = context.readbacks;
+    const pieceBytes = windowPieceBytes(windowBytes, staging, leastPieceBytes);
     window = new UploadWindow(context, Math.min(pieceBytes, tensor.block.byteLength), label);
     await writePieces(context, tensor, source, window, options, control);
   } catch (error) {

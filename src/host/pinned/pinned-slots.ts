@@ -159,6 +159,8 @@ export class PinnedSlots {
   }
 
   #tryCreate(size: number, direction: PinnedDirection, label: string): PinnedSlot | undefined {
+    // Who waits tries often: an error for each would cost more than all else.
+    if (this.ledger.reserved - this.pooledBytes + size > this.budgetBytes) return undefined;
     try {
       return this.trying(() => this.#create(size, direction, label));
     } catch (error) {
