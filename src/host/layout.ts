@@ -52,26 +52,6 @@ export function shapeText(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
-/**
- * Row-major layouts by a hash of their shape: programs make tensors of a few shapes again and again, and a
- * layout is three objects. What is given out a second time is everybody's, and frozen; until then its one
- * holder could have changed it, so it is looked at first.
- */
-const recentCount = 64;
-const recent: (Layout | undefined)[] = Array.from({ length: recentCount }, () => undefined);
-const isFrozen = new Uint8Array(recentCount);
-
-/** -1 for what is no list of numbers: it has to be refused, not looked up. */
-function recentSlot(shape: Shape): number {
-  let hash = shape.length;
-  for (let axis = 0; axis < shape.length; axis++) {
-    const extent: unknown = shape[axis];
-    if (typeof extent !== "number") return -1;
-    hash = Math.imul(hash, 31) + extent;
-  }
-  return hash & (recentCount - 1);
-}
-
 function isSameShape(a: Shape, b: Shape): boolean {
   if (a.length !== b.length) return false;
   for (let axis = 0; axis < a.length; axis++) if (a[axis] !== b[axis]) return false;
@@ -101,22 +81,24 @@ function isMadeEverybodys(layout: Layout): boolean {
  * no memory to manage), `SIZE_OVERFLOW` where the elements pass 2^53 - 1. O(rank).
  */
 export function contiguousLayout(shape: Shape, label = "tensor"): Layout {
-  const slot = recentSlot(shape);
-  const known = slot < 0 ? undefined : recent[slot];
-  if (known !== undefined && isSameShape(known.shape, shape)) {
-    if (isFrozen[slot] === 1) return known;
-    if (isMadeEverybodys(known)) {
-      isFrozen[slot] = 1;
-      return known;
-    }
+  const known = latest;
+  if (isSameShape(known.shape, shape) && (isShared || isMadeEverybodys(known))) {
+    isShared = true;
+    return known;
   }
-  const layout = newLayout(shape, label);
-  if (slot >= 0) {
-    recent[slot] = layout;
-    isFrozen[slot] = 0;
-  }
-  return layout;
+  latest = newLayout(shape, label);
+  isShared = false;
+  return latest;
 }
+
+/**
+ * The latest row-major layout: loops make tensors of one shape again and again, and a layout is three objects.
+ * What is given out a second time is everybody's, and frozen; until then its one holder could have changed
+ * it, so it is looked at first. To keep more of them costs those who never ask again as much as it spares
+ * others: what is kept is moved by each of the engine's small collections.
+ */
+let latest = new Layout([], [], 0);
+let isShared = false;
 
 function newLayout(shape: Shape, label: string): Layout {
   let count = 1;
