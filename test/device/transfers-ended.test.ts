@@ -200,3 +200,29 @@ test("a producer and a consumer that never come back are left behind, without th
   tensor.dispose();
   await runtime.dispose();
 });
+
+test("a restore does not wait for who takes his time with bytes of the lost device", async () => {
+  const { runtime, device } = await openSimulated({ onLost: () => {} });
+  const tensor = runtime.tensor(new Float32Array(MiB), floats(MiB));
+  let release = (): void => {};
+  const ended: Promise<string>[] = [];
+  const taking = new Promise<void>((begun) => {
+    const reading = runtime.readTo(tensor, () => {
+      begun();
+      return new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    });
+    ended.push(codeOfRejection(Promise.resolve(reading)));
+  });
+  await taking;
+  device.lose("unknown", "the test says so");
+  await runtime.lost;
+  const next = simulatedCopies();
+  await runtime.restore(next.asDevice);
+  release();
+  expect(await ended.pop()).toBe("DEVICE_LOST");
+  tensor.dispose();
+  await runtime.dispose();
+  expect([device.buffers.size, next.buffers.size]).toEqual([0, 0]);
+});

@@ -137,7 +137,7 @@ class PieceRead {
       if (taken instanceof Promise) {
         const control = this.#control;
         const work = control === undefined ? taken : unlessAborted(control.signal, taken);
-        await staging.inHands(this.#pieces.length, work);
+        await staging.inHands(this.#pieces.length, work, true);
       }
       this.#pieces.shift();
       piece.slot.buffer.unmap();

@@ -39,13 +39,13 @@ export class Staging {
     return taken.value;
   }
 
-  /** A read that {@link readingCount} counted has ended. */
+  /** A read that {@link readingCount} counted has ended, or is in a program's hands. */
   ended(): void {
     this.readingCount--;
     if (this.readingCount === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** Settles when nothing is being read. */
+  /** Settles when nothing is being read, or only by programs that take their time. */
   async settled(): Promise<void> {
     while (this.readingCount > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
@@ -80,14 +80,16 @@ export class Staging {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** What `work` gives, in which a program has so many buffers in its hands. */
-  async inHands<T>(count: number, work: PromiseLike<T>): Promise<T> {
+  /** What `work` gives, in which a program has so many buffers in its hands, for a read of its own or not. */
+  async inHands<T>(count: number, work: PromiseLike<T>, isRead: boolean): Promise<T> {
     this.#held -= count;
     this.#wake();
+    if (isRead) this.ended();
     try {
       return await work;
     } finally {
       this.#held += count;
+      if (isRead) this.readingCount++;
     }
   }
 

@@ -140,7 +140,7 @@ export class UploadWindow {
 
   /** What `filled` gives, while the program has the window in its hands. */
   async inHands(filled: Promise<unknown>): Promise<void> {
-    await this.#staging.inHands(this.#slots.length, filled);
+    await this.#staging.inHands(this.#slots.length, filled, false);
   }
 
   /** Gives every piece back: what is in flight when it is back. */
