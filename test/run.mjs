@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { ensureBuilt, ensureInstalled, ensurePeersInstalled, root, runNode } from "../setup.mjs";
+import { findAdapters } from "./adapters.mjs";
 
 await ensureInstalled();
 // Before the bench is tested: its peers are contestants like the others.
@@ -31,20 +32,13 @@ const deviceTests = [
   "test/bench/peers",
 ];
 
-const software = await adapterFor("software");
-const system = await adapterFor("system");
-
-if (software.source === "npm-software") {
-  await vitest(software, "software", filters);
-  if (system.source !== "system") {
-    notRun.push(`a second adapter: ${shortly(system.problem)}`);
-  } else {
-    await vitest(system, "system", filters.length > 0 ? filters : deviceTests, filters.length > 0);
-  }
-} else {
-  notRun.push(`SwiftShader: ${software.problem ?? "npm carries it for Linux on x64 only"}`);
-  await vitest(system, "auto", filters);
+const { adapters, missing } = await findAdapters();
+for (const [index, { choice, description }] of adapters.entries()) {
+  const isFirst = index === 0;
+  const patterns = isFirst || filters.length > 0 ? filters : deviceTests;
+  await vitest(description, choice, patterns, !isFirst && filters.length > 0);
 }
+notRun.push(...missing);
 
 if (filters.length > 0) notRun.push("the browser: a filter was given");
 else await playwright();
@@ -53,26 +47,7 @@ notRun.push(`platforms other than ${process.platform}-${process.arch}`);
 for (const what of notRun) console.log(`not run: ${what}`);
 report();
 
-/** What `openAdapter` gives for a choice, asked in a process of its own: drivers can crash. */
-async function adapterFor(choice) {
-  const script =
-    `import { openAdapter } from "./dist/dawn.js"; let answer;` +
-    `try { const { source, description } = await openAdapter({ adapter: "${choice}" });` +
-    `answer = { source, description } } catch (error) { answer = { problem: error.message } }` +
-    `process.stdout.write("\\nanswer:" + JSON.stringify(answer), () => process.exit())`;
-  const { output } = await runNode(["--input-type=module", "-e", script], { capture: true });
-  const answer = /^answer:(.*)$/m.exec(output);
-  return answer === null
-    ? { problem: `asking for it ended the process: ${output}` }
-    : JSON.parse(answer[1]);
-}
-
-/** The part of the runtime's "no adapter" error that says what was tried. */
-function shortly(problem = "the system's is the same as npm's") {
-  return /Tried: (.*?)\. /.exec(problem)?.[1] ?? problem;
-}
-
-async function vitest({ description = "no adapter" }, choice, patterns, mayBeEmpty = false) {
+async function vitest(description, choice, patterns, mayBeEmpty = false) {
   console.log(`\nVitest on ${description}${patterns.length > 0 ? `: ${patterns.join(" ")}` : ""}`);
   const results = join(temporary, `vitest-${choice}.json`);
   const cli = join(root, "node_modules", "vitest", "vitest.mjs");
@@ -124,7 +99,7 @@ async function playwright() {
 
 /** npm carries a browser for Linux on x64; elsewhere one that Playwright installed will do. */
 async function browserProblem() {
-  if (software.source === "npm-software" || process.env.MOORAGE_BROWSER) return undefined;
+  if (adapters[0].source === "npm-software" || process.env.MOORAGE_BROWSER) return undefined;
   const { chromium } = await import("@playwright/test");
   if (existsSync(chromium.executablePath())) return undefined;
   return "none found; run `npx playwright install chromium`, or set MOORAGE_BROWSER=PATH";
