@@ -137,6 +137,11 @@ describe("a slot that is lent", () => {
     expectBytes(parts, { live: KiB });
     void slots.takeBack(next);
     expectBytes(parts, { free: KiB });
+    // It is not the end: what is in flight comes back to be used again.
+    const flying = slots.lend(KiB, "upload")!;
+    void send(slots, flying);
+    await slots.takeBack(flying);
+    expectBytes(parts, { free: KiB });
   });
 
   test("in flight at the end is destroyed when it arrives", async () => {
@@ -191,6 +196,7 @@ describe("memory that is short", () => {
   test("is told of beyond the soft budget, with what is left, and what is pooled goes", () => {
     const parts = tight();
     const { heap, told } = parts;
+    expect([heap.slots.hasRoomFor(2 * KiB), heap.slots.hasRoomFor(3 * KiB)]).toEqual([true, false]);
     const first = heap.alloc({ byteLength: 2 * KiB });
     expect(told).toEqual([]);
     const pooled = heap.alloc({ byteLength: KiB });

@@ -51,6 +51,19 @@ describe("a block with a page of its own", () => {
     expect([figures(heap), pool.emptyBytes]).toEqual([[0, 0, 0, MiB], MiB]);
   });
 
+  test("is handed over where it is although it is lent: there it stays", () => {
+    const regions = openRegions();
+    const { arena, heap, table, copies } = regions;
+    const x = arena.alloc(request);
+    table.lend(x, 1);
+    const kept = arena.promote(x, "kept");
+    expect([copies, table.isSame(x, kept)]).toEqual([[], true]);
+    table.lend(x, -1);
+    arena.end();
+    heap.free(kept);
+    expectAllCounted(regions);
+  });
+
   test("is handed over although the heap has no room for another", () => {
     const regions = openRegions({ budgetBytes: MiB });
     const { arena, heap, pool } = regions;
