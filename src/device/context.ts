@@ -17,6 +17,7 @@ import type { MoorageError } from "../host/errors.ts";
 import { float16ToNumber } from "../host/float16.ts";
 import { GeneralHeap } from "../host/general/general-heap.ts";
 import { PinnedHeap } from "../host/pinned/pinned-heap.ts";
+import { requireAlive } from "../host/region.ts";
 import type { Budget } from "./budget.ts";
 import { Engine } from "./engine.ts";
 import type { AnyTensor, Executor, Placer } from "./executor.ts";
@@ -329,13 +330,21 @@ export class DeviceContext implements TensorHost {
     // Before memory is taken for a copy that nobody makes any more.
     this.stream.requireDevice();
     const arena = this.arena(`snapshot of ${block.label}`);
+    const { references } = block.table;
+    // Who is told that memory is short may dispose it: not before it is copied. What ends right now has no
+    // owner any more, and ends once.
+    const isHeld = references[block.row]! > 0;
+    if (isHeld) references[block.row]!++;
     try {
       const copy = arena.alloc({ byteLength: block.byteLength, label: block.label });
+      requireAlive(block, block.region);
       this.copy(block, copy, block.byteLength);
       return { block: copy, end: () => arena.end() };
     } catch (error) {
       arena.end();
       throw error;
+    } finally {
+      if (isHeld && block.isAlive) block.region.free(block);
     }
   };
 

@@ -66,7 +66,9 @@ export class Engine {
     this.belt = new UploadBelt(this.stream, pinned.slots);
     this.transfers = new Transfers(this.stream, pinned, this.belt, ways);
     const { stream } = this;
-    this.readbacks = new Readbacks({ stream, table: parts.table, snapshot }, pinned);
+    this.readbacks = new Readbacks({ stream, table: parts.table, snapshot }, pinned, () =>
+      this.belt.sent(),
+    );
     this.stream.aroundSubmit(
       () => this.belt.seal(),
       () => this.belt.submitted(),

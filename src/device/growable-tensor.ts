@@ -14,6 +14,7 @@ import type { Shape } from "../host/layout.ts";
 import type { DeviceContext } from "./context.ts";
 import type { AnyTensor, Placer } from "./executor.ts";
 import { copyOperation } from "./kernels/builtin.ts";
+import type { DeviceAllocation } from "./memory/block-table.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorInput } from "./tensor.ts";
 import { requireSameDtype } from "./uploads.ts";
@@ -31,6 +32,9 @@ export interface GrowableOptions<D extends DType> extends LabelOptions {
 
 /** Room is made for a quarter more than is there: a copy of everything every so many rows. */
 const growthFactor = 1.25;
+
+/** How often listeners may take away what an append has made room for. */
+const mostTries = 8;
 
 export class GrowableTensor<D extends DType = DType> implements Disposable {
   readonly dtype: D;
@@ -133,10 +137,10 @@ export class GrowableTensor<D extends DType = DType> implements Disposable {
         { label },
       );
     }
+    this.#makeRoom(count);
     const start = this.#length * this.#rowBytes;
     // The queue writes whole words.
     if ((axis === 0 || count === 1) && start % 4 === 0 && rows.byteLength % 4 === 0) {
-      this.reserve(this.#length + count);
       this.#context.transfers.fromArray(rows, this.#store.block, start);
       this.#length += count;
       return;
@@ -169,7 +173,7 @@ export class GrowableTensor<D extends DType = DType> implements Disposable {
       const isOwn = rows.block === this.#store.block;
       const use = { inputs: [rows], output: this.dtype };
       const source = isOwn ? elementwise.run(copyOperation, use, scratch) : rows;
-      this.reserve(this.#length + count);
+      this.#makeRoom(count);
       const target = this.#arranged(this.#store.slice([this.#length, this.#length + count]));
       const full = isRow ? source.reshape(rowShape.toSpliced(axis, 0, 1)) : source;
       const copy = { inputs: [full], output: this.dtype, target: target as AnyTensor };
@@ -185,6 +189,27 @@ export class GrowableTensor<D extends DType = DType> implements Disposable {
     } finally {
       scratch.end();
     }
+  }
+
+  /** Makes room behind the last row, wherever that is by then: listeners may append and truncate. */
+  #makeRoom(count: number): void {
+    for (let tries = 0; this.#length + count > this.capacity; tries++) {
+      if (tries === mostTries) throw this.#neverLarge(count);
+      this.reserve(this.#length + count);
+    }
+    if (this.#length > 0) return;
+    // What was lost is forgotten: the first row is of no former value.
+    const { table, stream } = this.#context;
+    if (!stream.isHolding) table.failures.delete(this.#store.block.key);
+  }
+
+  #neverLarge(count: number): OutOfMemoryError {
+    const { label } = this;
+    return new OutOfMemoryError(
+      `"${label}" was made smaller by a pressure listener as often as it grew for ${count} rows; let listeners dispose other tensors`,
+      { requestedBytes: count * this.#rowBytes, availableBytes: 0 },
+      { label },
+    );
   }
 
   /** Makes room for `capacity` rows in all. Throws `OUT_OF_MEMORY`; then nothing has changed. */
@@ -223,7 +248,15 @@ export class GrowableTensor<D extends DType = DType> implements Disposable {
   #resize(capacity: number): void {
     const { dtype, label } = this;
     const layout = contiguousLayout([capacity, ...this.rowShape], label);
-    const block = this.#context.heap.realloc(this.#store.block, capacity * this.#rowBytes);
+    const before = this.#store;
+    let block: DeviceAllocation;
+    try {
+      block = this.#context.heap.realloc(before.block, capacity * this.#rowBytes);
+    } catch (error) {
+      // A listener has resized it meanwhile, or ended it: who asked looks again.
+      if (this.#store !== before && !this.isDisposed) return;
+      throw error;
+    }
     // Its block is gone with the old size; this ends its views by name.
     this.#store.dispose();
     this.#store = new Tensor<D>(this.#context, block, dtype, layout, label);

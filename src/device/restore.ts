@@ -8,12 +8,40 @@ import { DeviceError } from "../host/errors.ts";
 import type { MoorageError } from "../host/errors.ts";
 import type { DeviceContext } from "./context.ts";
 import type { BlockTable, DeviceAllocation, SourceReader } from "./memory/block-table.ts";
+import type { DeviceHeap } from "./memory/device-heap.ts";
 
 export interface RestoreResult {
   /** Tensors of the heap that have their elements again. */
   readonly restored: number;
   /** Those that have to be written before they are read, by label. */
   readonly lost: readonly string[];
+}
+
+/** One restore at a time, and another behind it where the device that it goes on with is lost in turn. */
+export class Restoring {
+  #running: Promise<RestoreResult> | null = null;
+  #hasDevice = false;
+
+  /** The running restore has its device: what remains is to refill tensors. */
+  reconnected(): void {
+    this.#hasDevice = true;
+  }
+
+  /** The restore that runs, where it still may serve; else one by `restore`. */
+  next(isLost: boolean, restoreOnce: () => Promise<RestoreResult>): Promise<RestoreResult> {
+    const running = this.#running;
+    const isAgain = this.#hasDevice && isLost;
+    if (running !== null && !isAgain) return running;
+    this.#hasDevice = false;
+    const begun = running === null ? restoreOnce() : running.catch(() => {}).then(restoreOnce);
+    const next = begun.finally(() => {
+      if (this.#running !== next) return;
+      this.#running = null;
+      this.#hasDevice = false;
+    });
+    this.#running = next;
+    return next;
+  }
 }
 
 /** Takes over another device, and puts back what has a source. The device before it must be lost. */
@@ -34,7 +62,10 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
   let restored = 0;
   // All get their memory before anything waits: what a reader allocates must not take it.
   const placed = blocks.filter((block) => {
-    const failure = heap.readmit(block);
+    // A listener may dispose those that come later, and this one.
+    if (!block.isAlive) return false;
+    const failure = readmitted(heap, block);
+    if (!block.isAlive) return false;
     fail(table, block, failure ?? lostContents(block.label));
     if (failure !== null) lost.push(block.label);
     return failure === null;
@@ -50,6 +81,20 @@ export async function restore(context: DeviceContext, device: GPUDevice): Promis
     else restored++;
   }
   return { restored, lost };
+}
+
+/** Why a block has no memory again, if it has none: a listener that throws stops no other block. */
+function readmitted(heap: DeviceHeap, block: DeviceAllocation): MoorageError | null {
+  try {
+    return heap.readmit(block);
+  } catch (cause) {
+    const { label } = block;
+    return new DeviceError(
+      "DEVICE_ERROR",
+      `"${label}" was lost with its device, and a listener threw while it was to get memory again: write() it again`,
+      { label, cause },
+    );
+  }
 }
 
 /** Who restores is told by the result: nothing more is said where a tensor ends unread. */

@@ -24,9 +24,10 @@ import type { DevicePressureListener } from "./memory/ladder.ts";
 import { browserAdapter, openDevice } from "./open-device.ts";
 import { collectStats, formatReport } from "./report.ts";
 import type { RuntimeStats } from "./report.ts";
-import { restore } from "./restore.ts";
+import { restore, Restoring } from "./restore.ts";
 import type { RestoreResult } from "./restore.ts";
 import { guarded, logError, warnOfLeaks } from "./runtime-callbacks.ts";
+import { disposedError } from "./runtime-ended.ts";
 import { checkOptions } from "./runtime-options.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import { runScope } from "./scope.ts";
@@ -93,7 +94,7 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
   #lost: Promise<MoorageError>;
   #ownsDevice: boolean;
   readonly #open: () => Promise<GPUDevice>;
-  #restoring: Promise<RestoreResult> | null = null;
+  readonly #restoring = new Restoring();
   readonly #options: RuntimeOptions;
   readonly #onUncaptured: (event: GPUUncapturedErrorEvent) => void;
   #disposed: Promise<void> | null = null;
@@ -195,10 +196,7 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
    * where no device is to be had, and may be called again then.
    */
   restore(device?: GPUDevice): Promise<RestoreResult> {
-    this.#restoring ??= this.#restore(device).finally(() => {
-      this.#restoring = null;
-    });
-    return this.#restoring;
+    return this.#restoring.next(this.context.stream.isLost, () => this.#restore(device));
   }
 
   async #restore(given: GPUDevice | undefined): Promise<RestoreResult> {
@@ -212,9 +210,15 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
     }
     const device = given ?? (await this.#open());
     await this.context.readbacks.staging.settled();
+    // As it may be by now.
+    if (this.isDisposed) {
+      if (given === undefined) device.destroy();
+      throw disposedError(this.label);
+    }
     this.#ownsDevice = given === undefined;
     const restored = restore(this.context, device);
     this.#lost = this.#watch(device);
+    this.#restoring.reconnected();
     return await restored;
   }
 
@@ -380,14 +384,6 @@ export class Runtime extends TransferOperations implements AsyncDisposable {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
-}
-
-function disposedError(label: string): DeviceError {
-  return new DeviceError(
-    "RUNTIME_DISPOSED",
-    `runtime "${label}" was disposed; dispose it after its last use, or create another`,
-    { label },
-  );
 }
 
 function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {

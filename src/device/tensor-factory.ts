@@ -77,7 +77,7 @@ export abstract class TensorFactory<S = Owned> extends Uploads<S> {
     requireSameDtype("assign", to, from);
     this.withScratch((scratch) => {
       // Within one block, reads and writes could overtake each other: the source goes aside first.
-      const input = this.context.table.isSame(from.block, to.block)
+      const input = this.context.table.overlaps(from.block, to.block)
         ? elementwise.run(copyOperation, { inputs: [from], output: from.dtype }, scratch)
         : from;
       elementwise.run(

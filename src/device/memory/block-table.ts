@@ -288,6 +288,14 @@ export class BlockTable {
     }
   }
 
+  /** Whether two blocks show any of the same memory: parts of one wrapped buffer may. */
+  overlaps(a: DeviceAllocation, b: DeviceAllocation): boolean {
+    const { slab, offset, extent } = this;
+    if (slab[a.row] !== slab[b.row]) return false;
+    const [start, other] = [offset[a.row]!, offset[b.row]!];
+    return start < other + extent[b.row]! && other < start + extent[a.row]!;
+  }
+
   /** Whether two blocks show the same memory. */
   isSame(a: DeviceAllocation, b: DeviceAllocation): boolean {
     return this.slab[a.row] === this.slab[b.row] && this.offset[a.row] === this.offset[b.row];

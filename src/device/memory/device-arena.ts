@@ -147,6 +147,13 @@ export class DeviceArena extends DeviceRegion {
     let heir: DeviceAllocation;
     if (own === undefined) {
       heir = this.#pages.heapBlock(block, label);
+      const meanwhile = this.#promoted.get(row);
+      if (block.isAlive && meanwhile?.isAlive === true) {
+        // Who was told that memory is short has kept it, too.
+        heir.region.free(heir);
+        table.references[meanwhile.row]!++;
+        return meanwhile;
+      }
       this.#copyOrFree(block, heir);
       this.#giveUp(block, () => {});
     } else {

@@ -170,6 +170,11 @@ export class DeviceHeap extends DeviceRegion {
       return error;
     }
     const { slab, node } = place;
+    if (!block.isAlive) {
+      // Who was told that memory is short has disposed it.
+      slab.allocator.free(node);
+      return null;
+    }
     const extent = slab.allocator.sizeOf(node) * slab.granuleBytes;
     table.slab[row] = slab.index;
     table.node[row] = node;

@@ -134,6 +134,8 @@ export class Ladder {
   }
 
   #tell(event: DevicePressureEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    // Those of now: one that takes itself away and comes again is told once.
+    const listeners = Array.from(this.#listeners);
+    for (const listener of listeners) if (this.#listeners.has(listener)) listener(event);
   }
 }

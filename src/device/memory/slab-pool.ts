@@ -173,7 +173,7 @@ export class SlabPool {
         const place = this.#fit(units, 0, false, true);
         if (place !== null) return place;
       }
-      return inNewSlab();
+      if (needed <= this.growableBytes) return inNewSlab(); // Unless a listener has taken it.
     }
     const place = this.ladder.climb(
       this.#pressure(needed, "refused"),

@@ -71,6 +71,9 @@ export class Launcher {
   readonly #slots = new Int32Array(maxOperands);
   readonly #exact = new Uint8Array(maxOperands);
   readonly #write = new Uint8Array(maxOperands);
+  /** By operand: bytes of its binding before the operand's own. */
+  readonly #leads = new Float64Array(maxOperands);
+  #isLed = false;
   // By binding: what it binds.
   readonly #bindingSlab: Slab[] = [];
   readonly #bindingOffset = new Float64Array(maxOperands);
@@ -135,6 +138,9 @@ export class Launcher {
       conflict ||= bit === 0;
     }
     if (windows !== null) this.#narrow(windows);
+    if (this.#isLed) this.#leads.fill(0);
+    this.#isLed = false;
+    if (conflict) this.#uniteForeign(count);
     const variant = conflict ? this.#mixed(kernel, blocks) : this.#plain(kernel);
     this.#variant = variant;
     const { slots, isExact } = variant.shape;
@@ -144,8 +150,8 @@ export class Launcher {
       if (isExact[slot]!) {
         this.#bindingOffset[slot] = this.starts[operand]!;
         this.#bindingSize[slot] = this.extents[operand]!;
-        const window = windows?.[operand]?.byteOffset ?? 0;
-        this.elementOffsets[operand] = offsets[operand]! - window / kernel.elementBytes[operand]!;
+        const before = (windows?.[operand]?.byteOffset ?? 0) - this.#leads[operand]!;
+        this.elementOffsets[operand] = offsets[operand]! - before / kernel.elementBytes[operand]!;
       } else {
         this.#bindingOffset[slot] = 0;
         this.#bindingSize[slot] = 0;
@@ -154,6 +160,33 @@ export class Launcher {
       }
     }
     return variant;
+  }
+
+  /**
+   * Parts of somebody else's buffer may overlap, and WebGPU refuses a dispatch that writes one of two such
+   * bindings: they are bound once, as what they cover together. O(operands³) where there are any.
+   */
+  #uniteForeign(count: number): void {
+    const { slabs, starts, extents } = this;
+    let foreign = 0;
+    for (let operand = 0; operand < count; operand++) if (slabs[operand]!.isForeign) foreign++;
+    if (foreign < 2) return;
+    const own = starts.slice(0, count);
+    for (let round = 0; round < count; round++) {
+      for (let a = 0; a < count; a++) {
+        for (let b = 0; b < a; b++) {
+          if (slabs[a] !== slabs[b] || !slabs[a]!.isForeign) continue;
+          const start = Math.min(starts[a]!, starts[b]!);
+          const end = Math.max(starts[a]! + extents[a]!, starts[b]! + extents[b]!);
+          if (end - start >= extents[a]! + extents[b]!) continue;
+          starts[a] = starts[b] = start;
+          extents[a] = extents[b] = end - start;
+        }
+      }
+    }
+    this.#isLed = true;
+    for (let operand = 0; operand < count; operand++)
+      this.#leads[operand] = own[operand]! - starts[operand]!;
   }
 
   /** What is bound of a large block is a part of it. */

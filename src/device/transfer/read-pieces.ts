@@ -96,6 +96,7 @@ class PieceRead {
   /** Why the rest could not be recorded. */
   #failure: unknown = null;
   #unwatch: () => void = () => {};
+  #hasRest = false;
   /** Whether it is read as it is now, not each piece as it is when it is copied. */
   readonly #isWatching: boolean;
 
@@ -218,6 +219,9 @@ class PieceRead {
   /** The block changes: what is left is recorded now. Never throws, because somebody else's work is next. */
   #recordRest(): void {
     this.#unwatch();
+    // Making room for it may change the block again.
+    if (this.#hasRest) return;
+    this.#hasRest = true;
     try {
       while (this.#recordNext(true));
       if (this.#next >= this.#source.byteLength || this.#failure !== null) return;

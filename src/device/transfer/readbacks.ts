@@ -53,11 +53,15 @@ export class Readbacks {
   readonly quick: QuickReads;
   readonly #pieceParts: PieceReadParts;
 
-  constructor(parts: Omit<PieceReadParts, "staging">, pinned: PinnedHeap) {
+  constructor(
+    parts: Omit<PieceReadParts, "staging">,
+    pinned: PinnedHeap,
+    sent: () => Promise<void> | null,
+  ) {
     const { stream, snapshot } = parts;
     this.#stream = stream;
     this.#snapshot = snapshot;
-    this.staging = new Staging(pinned);
+    this.staging = new Staging(pinned, sent);
     this.#pieceParts = { ...parts, staging: this.staging };
     this.quick = new QuickReads({
       stream,

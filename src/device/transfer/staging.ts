@@ -15,6 +15,7 @@ import type { PinnedHeap } from "../../host/pinned/pinned-heap.ts";
 
 export class Staging {
   readonly pinned: PinnedHeap;
+  readonly #sent: () => Promise<void> | null;
   /** Reads under way, however they go, and who waits for the end of the last. */
   readingCount = 0;
   readonly #idle: (() => void)[] = [];
@@ -22,8 +23,14 @@ export class Staging {
   #held = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(pinned: PinnedHeap) {
+  /**
+   * @param sent - settles when what is mapped for uploads is on its way to the device, and asks for that;
+   * `null` where nothing is
+   */
+  constructor(pinned: PinnedHeap, sent: () => Promise<void> | null) {
     this.pinned = pinned;
+    this.#sent = sent;
+    pinned.comingBack = () => this.coming();
   }
 
   /** Staging, or `null` where there is none now. Throws what is no lack of memory. */
@@ -131,7 +138,7 @@ export class Staging {
 
   /** Settles when staging comes back, from a transfer or from the device; `null` where none will. */
   coming(): Promise<void> | null {
-    const back = this.pinned.slots.nextBack();
+    const back = this.pinned.slots.nextBack() ?? this.#sent();
     if (this.#held === 0) return back;
     const released = new Promise<void>((resolve) => this.#waiting.push(resolve));
     return back === null ? released : Promise.race([released, back]);

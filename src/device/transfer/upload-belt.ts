@@ -189,6 +189,13 @@ export class UploadBelt {
     this.#open = null;
   }
 
+  /** Settles when no chunk is open any more, which is asked for; `null` where none is. */
+  sent(): Promise<void> | null {
+    if (this.#isClosed || (this.#open === null && this.#full.length === 0)) return null;
+    // Not under the hands of who fills one.
+    return this.#fillDepth > 0 ? null : this.#stream.whenSubmitted(true);
+  }
+
   /** Before what is recorded is submitted: nobody writes these chunks any more. */
   seal(): void {
     this.#giveBackUnused();

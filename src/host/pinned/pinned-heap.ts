@@ -83,13 +83,16 @@ export class PinnedHeap extends Region<PinnedBlock> {
     return this.slots.trying(() => super.tryAlloc(request));
   }
 
-  /** Waits for memory in flight where the budget would otherwise refuse. */
+  /** @internal When memory that transfers hold will be back; `null` where none will. */
+  comingBack: () => Promise<void> | null = () => null;
+
+  /** Waits for memory in flight, and for what transfers hold, where the budget would otherwise refuse. */
   override async allocAsync(request: PinnedRequest): Promise<PinnedBlock> {
     for (;;) {
       const result = this.tryAlloc(request);
       if (result.ok) return result.value;
       if (result.error.code !== "OUT_OF_MEMORY") throw result.error;
-      const back = this.slots.nextBack();
+      const back = this.slots.nextBack() ?? this.comingBack();
       if (back === null) throw result.error;
       await back;
       this.slots.ledger.retried();

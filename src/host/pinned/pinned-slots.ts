@@ -247,6 +247,7 @@ export class PinnedSlots {
       if (submitted !== null) await submitted;
       // What does not exist cannot be mapped: to ask for it would be an error that everybody hears of.
       if (hasFailed(slot)) throw slot.buffer.failure;
+      if (slot.isDestroyed) throw new Error("the buffer is destroyed");
       slot.state = "mapping";
       await slot.buffer.mapAsync(mapMode[slot.direction]);
       if (slot.state === "mapping") slot.state = "mapped";
