@@ -266,6 +266,29 @@ test("two blocks are the same where both slab and offset are", () => {
   ]);
 });
 
+test("two blocks overlap where they share a byte of one slab", () => {
+  const table = new BlockTable();
+  const at = (slab: number, offset: number, extent: number): DeviceAllocation =>
+    table.add(region, slab, 7, offset, extent, extent, "x");
+  const middle = at(1, 512, 256);
+  const cases: [DeviceAllocation, boolean][] = [
+    [at(1, 512, 256), true],
+    [at(1, 0, 512), false],
+    [at(1, 0, 513), true],
+    [at(1, 768, 256), false],
+    [at(1, 767, 256), true],
+    [at(1, 0, 2048), true],
+    [at(1, 600, 4), true],
+    [at(2, 512, 256), false],
+  ];
+  for (const [second, isShared] of cases) {
+    expect([table.overlaps(middle, second), table.overlaps(second, middle)]).toEqual([
+      isShared,
+      isShared,
+    ]);
+  }
+});
+
 describe("who reads a block bit by bit", () => {
   function watched(): { table: BlockTable; told: string[]; ends: (() => void)[] } & Record<
     "a" | "b",
