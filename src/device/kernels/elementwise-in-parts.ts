@@ -71,7 +71,7 @@ function plain(layout: Layout): Layout {
   return layout.offset === 0 ? layout : new Layout(layout.shape, layout.strides, 0);
 }
 
-/** Whether a kernel may write four elements at a time: nobody else has any of them. */
+/** Whether a kernel may write four elements at a time: all four are this layout's own. */
 function isRun(layout: Layout, target: AnyTensor): boolean {
   const { isContiguous, offset, count } = layout;
   if (!isContiguous || offset % 4 !== 0) return false;

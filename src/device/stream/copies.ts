@@ -320,6 +320,7 @@ export class Copies {
     else this.#writeLater(slab, offset, isMending ? key : noKey, data, dataOffset, byteLength);
   }
 
+  /** Apart from {@link write}: a function that holds a closure pays for it at each call, used or not. */
   #writeLater(
     slab: Slab,
     offset: number,

@@ -83,7 +83,7 @@ export class Transfer<T> implements Promise<T> {
     return true;
   }
 
-  // oxlint-disable-next-line unicorn/no-thenable -- it is awaited like the promise that it follows
+  // oxlint-disable-next-line unicorn/no-thenable -- a transfer is a promise by its interface: `await rt.read(x)` gives the array, and only a `then` of its own lets it carry status and cancel()
   then<R = T, E = never>(
     onFulfilled?: ((value: T) => R | PromiseLike<R>) | null,
     onRejected?: ((reason: unknown) => E | PromiseLike<E>) | null,

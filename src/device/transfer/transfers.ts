@@ -86,7 +86,7 @@ export class Transfers {
     this.#throughQueue(data, target, byteOffset);
   }
 
-  /** By a copy from mapped memory; whether there was any. */
+  /** By a copy from mapped memory. False, and nothing has happened, where there is no such memory. */
   #throughStaging(
     way: "belt" | "fresh",
     { buffer, byteOffset: start, byteLength }: ArrayBufferView,

@@ -39,7 +39,7 @@ export class PinnedPool {
     return list !== undefined && list.length > 0;
   }
 
-  /** Keeps a buffer that nobody has any more. O(1). */
+  /** Keeps a buffer that its holder has given back. O(1). */
   put(slot: PinnedSlot): void {
     const { size } = slot.buffer;
     const free = this.#free[slot.direction];
