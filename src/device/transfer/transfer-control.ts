@@ -60,6 +60,8 @@ export class TransferControl {
 
 /** What `work` gives, or a rejection as soon as the signal aborts: what it waits for may never come. */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  // First: where it is stopped already, nobody else listens to the work, which may fail of the same.
+  work.catch(() => {});
   signal.throwIfAborted();
   let stop!: () => void;
   const aborted = new Promise<never>((_, reject) => {
@@ -70,6 +72,5 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
     return await Promise.race([work, aborted]);
   } finally {
     signal.removeEventListener("abort", stop);
-    work.catch(() => {});
   }
 }
